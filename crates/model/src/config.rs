@@ -1,0 +1,57 @@
+//! The realm's configuration that decisions read. It is journaled with each boot, so replay reads the same.
+
+use crate::limits;
+use serde::{Deserialize, Serialize};
+
+/// What happens to a command whose effect may or may not have happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnInDoubt {
+    /// Its lane waits until somebody resolves it.
+    Hold,
+    /// It fails with `IN_DOUBT`, and the lane goes on.
+    Fail,
+}
+
+/// Bounds and policies of one realm. Times are milliseconds.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RealmConfig {
+    /// What happens to commands in doubt.
+    pub on_in_doubt: OnInDoubt,
+    /// Full outcomes kept.
+    pub outcomes_max: u64,
+    /// Age of the oldest full outcome kept.
+    pub outcome_age_ms_max: u64,
+    /// Bytes of full outcomes kept.
+    pub outcome_bytes_max: u64,
+    /// Tombstones kept.
+    pub tombstones_max: u64,
+    /// How long an idempotency key protects after its command finished.
+    pub key_ttl_ms: u64,
+    /// Keys that protect at the same time.
+    pub keys_max: u64,
+    /// Commands accepted and not finished.
+    pub in_flight_max: u64,
+    /// Default limit of a wait in a lane.
+    pub queue_timeout_ms: u64,
+    /// Limit of a wait for dependencies.
+    pub dependency_wait_ms: u64,
+}
+
+impl Default for RealmConfig {
+    fn default() -> RealmConfig {
+        RealmConfig {
+            on_in_doubt: OnInDoubt::Hold,
+            outcomes_max: limits::OUTCOMES_MAX as u64,
+            outcome_age_ms_max: limits::OUTCOME_AGE_MS_MAX,
+            outcome_bytes_max: limits::OUTCOME_BYTES_MAX,
+            tombstones_max: limits::TOMBSTONES_MAX as u64,
+            key_ttl_ms: limits::KEY_TTL_MS,
+            keys_max: limits::KEYS_MAX as u64,
+            in_flight_max: limits::IN_FLIGHT_MAX as u64,
+            queue_timeout_ms: limits::QUEUE_TIMEOUT_MS,
+            dependency_wait_ms: limits::DEPENDENCY_WAIT_MS,
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Every limit of the system, each with its reason. Units are the last word of a name.
+
+/// Largest message on any transport. Bigger bodies belong into blobs, and a parser must have a bound.
+pub const MESSAGE_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// Longest id of a command, session, correlation or key: long enough for a UUID with a path before it.
+pub const ID_CHARS_MAX: usize = 256;
+/// Dependencies of one command; more is a workflow, which wants lanes.
+pub const DEPENDS_ON_MAX: usize = 32;
+/// Deepest nesting of a JSON value; what serde_json itself refuses beyond, so the stack is bounded.
+pub const JSON_DEPTH_MAX: usize = 127;
+/// Largest integer every JSON reader keeps exactly (I-JSON, RFC 7493).
+pub const JSON_INTEGER_MAX: u64 = 9_007_199_254_740_991;
+/// Faults listed in one `INVALID_INPUT`; the count tells of the rest.
+pub const FAULTS_LISTED_MAX: usize = 32;
+
+/// Events one decision may make. What is left goes on with `Input::Continue`, so that no record grows
+/// with the number of waiting commands.
+pub const EVENTS_PER_RECORD_MAX: usize = 256;
+/// Commands accepted and not finished. Beyond it `BUSY`: reject, never evict.
+pub const IN_FLIGHT_MAX: usize = 100_000;
+/// Sessions of one realm that exist at the same time.
+pub const SESSIONS_MAX: usize = 1_000_000;
+/// Annotations of one session.
+pub const ANNOTATIONS_MAX: usize = 256;
+/// Longest annotation key.
+pub const ANNOTATION_KEY_CHARS_MAX: usize = 256;
+/// Largest annotation value in canonical JSON; larger things are files.
+pub const ANNOTATION_VALUE_BYTES_MAX: usize = 65_536;
+
+/// How long a command may run unless its contract or envelope says otherwise.
+pub const RUN_TIMEOUT_MS: u64 = 120_000;
+/// Longest run time that may be asked for: a day.
+pub const RUN_TIMEOUT_MS_MAX: u64 = 86_400_000;
+/// How long a command may wait in its lane unless its envelope says otherwise.
+pub const QUEUE_TIMEOUT_MS: u64 = 600_000;
+/// Longest wait in a lane that may be asked for: a day.
+pub const QUEUE_TIMEOUT_MS_MAX: u64 = 86_400_000;
+/// How long the head of a lane waits for its dependencies; it holds the lane meanwhile.
+pub const DEPENDENCY_WAIT_MS: u64 = 30_000;
+/// Time between TERM and KILL.
+pub const STOP_GRACE_MS: u64 = 500;
+/// Longest `command.wait`.
+pub const WAIT_MS_MAX: u64 = 600_000;
+
+/// An idempotency key protects this long after its command finished, counted in history time.
+pub const KEY_TTL_MS: u64 = 24 * 3_600_000;
+/// Keys that protect at the same time; beyond it `BUSY`, a live key is never evicted.
+pub const KEYS_MAX: usize = 2_000_000;
+/// Full outcomes kept.
+pub const OUTCOMES_MAX: usize = 100_000;
+/// Age beyond which a full outcome is retired to a tombstone.
+pub const OUTCOME_AGE_MS_MAX: u64 = 30 * 24 * 3_600_000;
+/// Bytes of full outcomes kept in state.
+pub const OUTCOME_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Compact tombstones kept of retired outcomes.
+pub const TOMBSTONES_MAX: usize = 2_000_000;
+
+/// Output and payloads above this go to a sealed blob; head and tail stay in the record.
+pub const INLINE_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of head and of tail kept in the record beside a blob.
+pub const OUTPUT_EDGE_BYTES: usize = 4 * 1024;
+/// Output of one stream of one command that is kept; the rest is counted and dropped.
+pub const OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Arguments of one process.
+pub const ARGV_MAX: usize = 4096;
+/// Bytes of one argument, path or environment value.
+pub const ARGUMENT_BYTES_MAX: usize = 131_072;
+/// Environment entries of one process.
+pub const ENV_MAX: usize = 256;
+/// Standard input given inline to a process.
+pub const STDIN_BYTES_MAX: usize = 1024 * 1024;
+
+/// Page of history: default and largest.
+pub const PAGE_DEFAULT: usize = 100;
+/// Largest page of a listing.
+pub const PAGE_MAX: usize = 1000;
+/// Note of a resolution.
+pub const NOTE_CHARS_MAX: usize = 4096;
+
+/// Segment of the journal. Preallocated and zero-filled, which halves the fsync (measured).
+pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// Records between two snapshots taken by the daemon.
+pub const SNAPSHOT_EVERY_RECORDS: u64 = 250_000;
+
+/// Connections the daemon holds at the same time; a slot is reserved before authentication.
+pub const CONNECTIONS_MAX: usize = 1024;
+/// Commands one connection may have unanswered; reading stops there, so TCP pushes back.
+pub const PENDING_PER_CONNECTION_MAX: usize = 4096;
+/// WebSocket ping interval.
+pub const PING_INTERVAL_MS: u64 = 30_000;
+/// A WebSocket peer that does not answer a ping within this is gone.
+pub const PONG_TIMEOUT_MS: u64 = 10_000;
+/// Live events queued for one subscriber before it is told of a gap.
+pub const LIVE_EVENTS_QUEUED_MAX: usize = 4096;
+/// Responses queued for one connection; beyond it the connection is closed.
+pub const OUTBOX_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Inputs waiting for the engine; the transports wait there, so memory stays bounded.
+pub const INPUT_QUEUE_MAX: usize = 8192;
+/// Inputs decided into one batch.
+pub const BATCH_INPUTS_MAX: usize = 2048;
+/// Bytes staged into one batch before it is sealed.
+pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Effects running at the same time.
+pub const RUNNING_EFFECTS_MAX: usize = 256;
+/// A wall clock that is further than this from where history expects it must be confirmed first.
+pub const CLOCK_JUMP_MS_MAX: u64 = 5 * 60_000;
+/// Submissions a principal may make in a burst and per second (shell side; never in state).
+pub const RATE_BURST: u32 = 200_000;
+/// Refill of the bucket above.
+pub const RATE_PER_SECOND: u32 = 100_000;
+/// Replays have a bucket of their own.
+pub const REPLAY_RATE_PER_SECOND: u32 = 20_000;
