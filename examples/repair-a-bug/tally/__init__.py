@@ -1,0 +1,1 @@
+"""Invoices and a small double-entry ledger, in whole cents."""

@@ -1,0 +1,1 @@
+"""Tests of tally; run with `python3 -B -m unittest`."""
