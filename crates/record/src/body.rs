@@ -5,8 +5,8 @@
 //! It does not know what an event or an input means.
 
 use crate::cbor::{self, CborError, Cursor};
-use crate::hash::Hash;
 use crate::limits::BODY_VERSION;
+use actum_model::Hash;
 use cbor4ii::core::dec::Read as _;
 use cbor4ii::core::utils::{BufWriter, SliceReader};
 use serde::{Deserialize, Serialize};
@@ -175,11 +175,23 @@ fn decode_front(bytes: &[u8]) -> Result<(Stamp, &[u8], Cursor<'_>), BodyError> {
     let idx = cursor.unsigned()?;
     cursor.key("prev")?;
     let prev = cursor.bytes()?;
-    let prev = Hash(prev.try_into().map_err(|_| BodyError::Prev { found: prev.len() })?);
+    let prev = Hash(
+        prev.try_into()
+            .map_err(|_| BodyError::Prev { found: prev.len() })?,
+    );
     cursor.key("input")?;
     let input = cursor.bytes()?;
     cursor.key("events")?;
-    Ok((Stamp { idx, at_ms, elapsed_ms: 0, prev }, input, cursor))
+    Ok((
+        Stamp {
+            idx,
+            at_ms,
+            elapsed_ms: 0,
+            prev,
+        },
+        input,
+        cursor,
+    ))
 }
 
 fn decode_back(mut cursor: Cursor<'_>) -> Result<u64, BodyError> {

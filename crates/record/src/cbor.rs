@@ -145,7 +145,11 @@ impl<'a> Cursor<'a> {
     /// # Errors
     /// When the next item is anything else.
     pub fn map(&mut self, members: u64) -> Result<(), CborError> {
-        if self.expect(MAP)? == members { Ok(()) } else { Err(CborError::Unexpected) }
+        if self.expect(MAP)? == members {
+            Ok(())
+        } else {
+            Err(CborError::Unexpected)
+        }
     }
 
     /// The text string `name`, which the layout prescribes here.
@@ -154,7 +158,11 @@ impl<'a> Cursor<'a> {
     /// When the next item is anything else.
     pub fn key(&mut self, name: &str) -> Result<(), CborError> {
         let len = usize::try_from(self.expect(TEXT)?).map_err(|_| CborError::Eof)?;
-        if self.take(len)? == name.as_bytes() { Ok(()) } else { Err(CborError::Unexpected) }
+        if self.take(len)? == name.as_bytes() {
+            Ok(())
+        } else {
+            Err(CborError::Unexpected)
+        }
     }
 
     /// Goes past one item of any kind without decoding it, and returns its bytes.

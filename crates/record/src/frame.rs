@@ -92,7 +92,11 @@ pub fn finish(out: &mut Vec<u8>, start: usize) -> Option<usize> {
 /// Stamps a frame laid out by [`finish`] with what is durable and with its CRC. `seed` is the CRC of the
 /// header of the file the frame goes to. Anything after the frame in `frame` must be cut off by the caller.
 pub fn stamp(frame: &mut [u8], seed: u32, durable_through: Option<u64>) {
-    put(frame, DURABLE_AT, &durable_through.unwrap_or(NOTHING_DURABLE).to_le_bytes());
+    put(
+        frame,
+        DURABLE_AT,
+        &durable_through.unwrap_or(NOTHING_DURABLE).to_le_bytes(),
+    );
     let crc = crc(frame, seed);
     put(frame, CRC_AT, &crc.to_le_bytes());
 }
@@ -102,7 +106,10 @@ pub fn stamp(frame: &mut [u8], seed: u32, durable_through: Option<u64>) {
 /// # Errors
 /// When no frame can start here, or it is longer than `bytes`.
 pub fn peek(bytes: &[u8]) -> Result<usize, FrameError> {
-    let short = FrameError::Short { needed: FRAME_HEADER_BYTES, found: bytes.len() };
+    let short = FrameError::Short {
+        needed: FRAME_HEADER_BYTES,
+        found: bytes.len(),
+    };
     let front = bytes.first_chunk::<FRAME_ALIGN_BYTES>().ok_or(short)?;
     if front == &[0; FRAME_ALIGN_BYTES] {
         return Err(FrameError::Zeros);
@@ -117,7 +124,10 @@ pub fn peek(bytes: &[u8]) -> Result<usize, FrameError> {
     }
     let needed = frame_len(length);
     if needed > bytes.len() {
-        return Err(FrameError::Short { needed, found: bytes.len() });
+        return Err(FrameError::Short {
+            needed,
+            found: bytes.len(),
+        });
     }
     Ok(needed)
 }
@@ -128,7 +138,10 @@ pub fn peek(bytes: &[u8]) -> Result<usize, FrameError> {
 /// When the frame is not whole: see [`FrameError`].
 pub fn parse(bytes: &[u8], seed: u32) -> Result<Frame<'_>, FrameError> {
     let len = peek(bytes)?;
-    let short = FrameError::Short { needed: len, found: bytes.len() };
+    let short = FrameError::Short {
+        needed: len,
+        found: bytes.len(),
+    };
     let frame = bytes.get(..len).ok_or(short)?;
     let found = u32::from_le_bytes(get(frame, CRC_AT).ok_or(short)?);
     let computed = crc(frame, seed);
@@ -136,9 +149,15 @@ pub fn parse(bytes: &[u8], seed: u32) -> Result<Frame<'_>, FrameError> {
         return Err(FrameError::Crc { found, computed });
     }
     let length = u32::from_le_bytes(get(frame, LENGTH_AT).ok_or(short)?) as usize;
-    let body = frame.get(FRAME_HEADER_BYTES..FRAME_HEADER_BYTES + length).ok_or(short)?;
+    let body = frame
+        .get(FRAME_HEADER_BYTES..FRAME_HEADER_BYTES + length)
+        .ok_or(short)?;
     let durable = u64::from_le_bytes(get(frame, DURABLE_AT).ok_or(short)?);
-    Ok(Frame { durable_through: (durable != NOTHING_DURABLE).then_some(durable), body, len })
+    Ok(Frame {
+        durable_through: (durable != NOTHING_DURABLE).then_some(durable),
+        body,
+        len,
+    })
 }
 
 /// CRC-32C of a frame without the CRC field itself, continued from the CRC of the file's header.

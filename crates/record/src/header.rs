@@ -2,8 +2,8 @@
 //!
 //! It does not say how much of the file is used: only frames do.
 
-use crate::hash::Hash;
 use crate::limits::{FILE_HEADER_BYTES, FORMAT_VERSION};
+use actum_model::Hash;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -146,5 +146,9 @@ fn seed(bytes: &[u8; FILE_HEADER_BYTES]) -> u32 {
 
 /// The `N` bytes at `at`, both constants of the layout above and within the array.
 fn get<const N: usize>(bytes: &[u8; FILE_HEADER_BYTES], at: usize) -> [u8; N] {
-    bytes.get(at..).and_then(|rest| rest.first_chunk::<N>()).copied().unwrap_or([0; N])
+    bytes
+        .get(at..)
+        .and_then(|rest| rest.first_chunk::<N>())
+        .copied()
+        .unwrap_or([0; N])
 }

@@ -14,11 +14,7 @@ pub mod merkle;
 pub mod redact;
 pub mod scan;
 
-#[path = "../../model/src/hash.rs"]
-mod hash;
-
 pub use body::{Body, BodyError, Head};
 pub use frame::{Frame, FrameError};
-pub use hash::Hash;
 pub use header::{FileKind, Header, HeaderError, RealmId};
 pub use merkle::Frontier;

@@ -39,9 +39,15 @@ impl Class {
     /// The class of a word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Class> {
-        [Class::Public, Class::Internal, Class::Personal, Class::Secret, Class::Prohibited]
-            .into_iter()
-            .find(|class| class.as_str() == word)
+        [
+            Class::Public,
+            Class::Internal,
+            Class::Personal,
+            Class::Secret,
+            Class::Prohibited,
+        ]
+        .into_iter()
+        .find(|class| class.as_str() == word)
     }
 }
 
@@ -87,7 +93,10 @@ impl ByName {
     /// Members named in `classes` (compared in ASCII lower case) above `keep` are replaced.
     #[must_use]
     pub fn new(classes: impl IntoIterator<Item = (String, Class)>, keep: Class) -> ByName {
-        let classes = classes.into_iter().map(|(name, class)| (name.to_ascii_lowercase(), class)).collect();
+        let classes = classes
+            .into_iter()
+            .map(|(name, class)| (name.to_ascii_lowercase(), class))
+            .collect();
         ByName { classes, keep }
     }
 

@@ -1,7 +1,7 @@
 //! The roots of the full subtrees along the right edge: all that appending needs. Snapshots carry it.
 
 use super::{empty_root, leaf_hash, node_hash};
-use crate::hash::Hash;
+use actum_model::Hash;
 use serde::{Deserialize, Serialize};
 
 /// The right edge of the tree: one root per one-bit of `size`, the largest subtree first.
@@ -37,9 +37,16 @@ impl TryFrom<Wire> for Frontier {
     fn try_from(wire: Wire) -> Result<Frontier, BadFrontier> {
         let expected = wire.size.count_ones() as usize;
         if wire.nodes.len() != expected {
-            return Err(BadFrontier { size: wire.size, expected, found: wire.nodes.len() });
+            return Err(BadFrontier {
+                size: wire.size,
+                expected,
+                found: wire.nodes.len(),
+            });
         }
-        Ok(Frontier { nodes: wire.nodes, size: wire.size })
+        Ok(Frontier {
+            nodes: wire.nodes,
+            size: wire.size,
+        })
     }
 }
 
@@ -67,7 +74,9 @@ impl Frontier {
     #[must_use]
     pub fn root(&self) -> Hash {
         let mut nodes = self.nodes.iter().rev();
-        let Some(last) = nodes.next() else { return empty_root() };
+        let Some(last) = nodes.next() else {
+            return empty_root();
+        };
         nodes.fold(*last, |right, left| node_hash(left, &right))
     }
 }

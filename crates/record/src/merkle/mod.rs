@@ -12,7 +12,7 @@ pub use frontier::{BadFrontier, Frontier};
 pub use prove::{LeafSource, OutOfRange, consistency_proof, inclusion_proof, root};
 pub use verify::{ProofError, verify_consistency, verify_inclusion};
 
-use crate::hash::Hash;
+use actum_model::Hash;
 use sha2::{Digest, Sha256};
 
 /// The hash of a leaf: of one record hash.

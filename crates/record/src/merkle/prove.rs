@@ -1,7 +1,7 @@
 //! Making proofs from a source of record hashes. Subtrees are hashed anew each time, O(size) hashes per proof.
 
 use super::{Frontier, split};
-use crate::hash::Hash;
+use actum_model::Hash;
 use std::ops::Range;
 
 /// Where record hashes come from.

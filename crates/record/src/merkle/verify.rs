@@ -1,7 +1,7 @@
 //! Checking proofs, after RFC 9162 sections 2.1.3.2 and 2.1.4.2. Needs hashes only, no source.
 
 use super::{leaf_hash, node_hash};
-use crate::hash::Hash;
+use actum_model::Hash;
 
 /// Why a proof proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +52,11 @@ pub fn verify_inclusion(
     if last != 0 {
         return Err(ProofError::Length);
     }
-    if hash == *root { Ok(()) } else { Err(ProofError::Root) }
+    if hash == *root {
+        Ok(())
+    } else {
+        Err(ProofError::Root)
+    }
 }
 
 /// Checks that the tree of `old` leaves with root `old_root` is the start of the tree of `size` leaves with
@@ -108,5 +112,9 @@ pub fn verify_consistency(
     if last != 0 {
         return Err(ProofError::Length);
     }
-    if old_hash == *old_root && new_hash == *root { Ok(()) } else { Err(ProofError::Root) }
+    if old_hash == *old_root && new_hash == *root {
+        Ok(())
+    } else {
+        Err(ProofError::Root)
+    }
 }
