@@ -1,1 +1,15 @@
-//! Placeholder.
+//! The kernel: `decide` and `apply` over one state. Pure: no clock, no randomness, no IO, no async.
+//!
+//! **Invariant:** state after record N is a function of records 0..N, through [`apply_record`] alone; and
+//! [`decide`] reads nothing but the state and the stamped input.
+
+mod apply;
+mod commands;
+pub mod decide;
+pub mod lifecycle;
+pub mod read;
+pub mod state;
+
+pub use apply::{RecordHead, apply_event, apply_record};
+pub use decide::{Decision, Reply, advance, decide};
+pub use state::{Known, State, state_digest};

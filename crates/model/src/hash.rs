@@ -41,13 +41,14 @@ impl Hash {
         out
     }
 
-    /// The first 8 bytes, big-endian.
+    /// The first 8 bytes: enough to tell a repetition from a conflict where nobody can choose the hash.
     #[must_use]
-    pub fn prefix(&self) -> u64 {
-        self.0
-            .iter()
-            .take(8)
-            .fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut out = [0; 8];
+        for (to, from) in out.iter_mut().zip(self.0.iter()) {
+            *to = *from;
+        }
+        Fingerprint(out)
     }
 }
 
@@ -107,6 +108,47 @@ impl<'de> Deserialize<'de> for Hash {
             return text.parse().map_err(serde::de::Error::custom);
         }
         d.deserialize_bytes(HashVisitor)
+    }
+}
+
+/// The first 8 bytes of a keyed hash (HMAC), which tell a repetition from a conflict. Hex in JSON.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Fingerprint(pub [u8; 8]);
+
+impl Serialize for Fingerprint {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        if s.is_human_readable() {
+            return s.collect_str(&format_args!("{:016x}", u64::from_be_bytes(self.0)));
+        }
+        s.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Fingerprint {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Fingerprint, D::Error> {
+        if d.is_human_readable() {
+            let text = String::deserialize(d)?;
+            let number = u64::from_str_radix(&text, 16).map_err(serde::de::Error::custom)?;
+            return Ok(Fingerprint(number.to_be_bytes()));
+        }
+        d.deserialize_bytes(FingerprintVisitor)
+    }
+}
+
+struct FingerprintVisitor;
+
+impl serde::de::Visitor<'_> for FingerprintVisitor {
+    type Value = Fingerprint;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("8 bytes")
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Fingerprint, E> {
+        bytes
+            .try_into()
+            .map(Fingerprint)
+            .map_err(|_| E::invalid_length(bytes.len(), &self))
     }
 }
 

@@ -80,6 +80,10 @@ pub struct Submit {
     /// True where redaction took something out that only memory holds.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub redacted: bool,
+    /// The shell's word that the caller is over its rate, with the milliseconds to wait. It can only refuse,
+    /// and a refusal leaves no record, so it is not journaled.
+    #[serde(skip)]
+    pub limited: Option<u64>,
 }
 
 /// An input with its times. History never goes back: the kernel takes the larger of these and its own.

@@ -1,6 +1,7 @@
 //! How a command ended, and the row that keeps it.
 
 use crate::error::Fault;
+use crate::hash::Fingerprint;
 use crate::ids::{CommandId, IdempotencyKey, Kind, Lane, Principal, SessionId, Tenant};
 use crate::json::Json;
 use serde::{Deserialize, Serialize};
@@ -66,7 +67,7 @@ pub struct Identity {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionId>,
     /// First 8 bytes of the identity fingerprint, which tells a repetition from a conflict.
-    pub fingerprint: u64,
+    pub fingerprint: Fingerprint,
     /// The idempotency key, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<IdempotencyKey>,

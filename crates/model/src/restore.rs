@@ -41,7 +41,7 @@ pub enum Restore {
 pub enum PackedTable {
     /// Ids: 16 bytes of hash, number u64, fingerprint u64 (big-endian), ascending by hash.
     Ids,
-    /// Idempotency keys, same shape.
+    /// Idempotency keys: 16 bytes of hash, number u64, fingerprint u64, finish time u64 (0 while unfinished).
     Keys,
     /// Keys in the order they expire: finish time u64, hash 16 bytes.
     KeyExpiry,
@@ -125,8 +125,15 @@ pub struct CommandRow {
     /// The arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Json>,
-    /// Dependencies, as command numbers.
+    /// `identity.depends_on` as command numbers, in the same order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deps: Vec<u64>,
+    /// Those of them that have not finished.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pending: Vec<u64>,
+    /// The first of them that did not succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_dep: Option<u64>,
     /// The session generation it asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub if_generation: Option<u64>,
@@ -150,12 +157,10 @@ pub struct CommandRow {
 pub enum Phase {
     /// It waits in its lane.
     Queued,
-    /// It is at the head and waits for others until `due` (run time).
+    /// It is at the head and waits for the commands in `pending`.
     Waiting {
         /// Run time at which the wait ends.
         due: u64,
-        /// How many it still waits for.
-        left: u64,
     },
     /// It was started.
     Running(Running),

@@ -1,0 +1,177 @@
+//! What a batch releases once it is committed. Only the journal can build the [`Committed`] that opens it.
+
+use actum_journal::Committed;
+use actum_kernel::{RecordHead, State};
+use actum_model::effect::Doubt;
+use actum_model::restore::Phase;
+use actum_model::{EffectId, Event, Json, Response, contract};
+
+/// An effect that may leave now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Start {
+    /// The command it belongs to.
+    pub seq: u64,
+    /// Its stable id.
+    pub effect: EffectId,
+    /// The command kind.
+    pub kind: String,
+    /// The arguments, redacted.
+    pub payload: Json,
+    /// True where only the shell's memory has all of them.
+    pub redacted: bool,
+}
+
+/// A state to publish to readers.
+#[derive(Clone, Debug)]
+pub struct Publish {
+    /// The state after the batch.
+    pub state: State,
+}
+
+/// What follows from the inputs of the open batch.
+pub(crate) struct OpenBatch<R> {
+    pub(crate) replies: Vec<(R, Response)>,
+    pub(crate) reads: Vec<R>,
+    pub(crate) records: Vec<(RecordHead, Vec<Event>)>,
+    pub(crate) starts: Vec<Start>,
+    pub(crate) dispatches: Vec<u64>,
+    pub(crate) stops: Vec<u64>,
+    pub(crate) doubts: Vec<(u64, Doubt)>,
+}
+
+impl<R> Default for OpenBatch<R> {
+    fn default() -> Self {
+        OpenBatch {
+            replies: Vec::new(),
+            reads: Vec::new(),
+            records: Vec::new(),
+            starts: Vec::new(),
+            dispatches: Vec::new(),
+            stops: Vec::new(),
+            doubts: Vec::new(),
+        }
+    }
+}
+
+impl<R> OpenBatch<R> {
+    pub(crate) fn len(&self) -> usize {
+        self.replies.len() + self.reads.len() + self.records.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// An effect is requested: what may be repeated leaves as soon as that is durable, anything else asks
+    /// for its durable mark first.
+    pub(crate) fn effect(&mut self, state: &State, seq: u64) {
+        let Some(row) = state.command(seq) else { return };
+        let repeatable =
+            contract::find(row.identity.kind.as_str()).is_some_and(|c| c.read_only() || c.idempotent);
+        if repeatable {
+            self.start(state, seq);
+        } else {
+            self.dispatches.push(seq);
+        }
+    }
+
+    pub(crate) fn start(&mut self, state: &State, seq: u64) {
+        let Some(row) = state.command(seq) else { return };
+        let Phase::Running(running) = &row.phase else {
+            return;
+        };
+        self.starts.push(Start {
+            seq,
+            effect: running.effect,
+            kind: row.identity.kind.to_string(),
+            payload: row.payload.clone().unwrap_or_default(),
+            redacted: row.redacted,
+        });
+    }
+}
+
+/// Answers and effects that wait for their batch. Its fields are private: only a commit opens it.
+pub struct Pending<R> {
+    open: OpenBatch<R>,
+    publish: Publish,
+    end_idx: u64,
+}
+
+/// What a committed batch releases.
+pub struct Released<R> {
+    /// Responses and where they go.
+    pub replies: Vec<(R, Response)>,
+    /// Reads, to be answered from `publish`.
+    pub reads: Vec<R>,
+    /// The records, for subscribers.
+    pub records: Vec<(RecordHead, Vec<Event>)>,
+    /// Effects that may leave.
+    pub starts: Vec<Start>,
+    /// Commands whose effect asks for its durable mark: feed each back as `Input::Dispatch`.
+    pub dispatches: Vec<u64>,
+    /// Running commands to stop.
+    pub stops: Vec<u64>,
+    /// Commands that nobody knows the end of: an alert goes out for each.
+    pub doubts: Vec<(u64, Doubt)>,
+    /// The state to publish.
+    pub publish: Publish,
+}
+
+impl<R> Pending<R> {
+    pub(crate) fn new(open: OpenBatch<R>, publish: Publish, end_idx: u64) -> Pending<R> {
+        Pending {
+            open,
+            publish,
+            end_idx,
+        }
+    }
+
+    /// Whether something in it must not leave under relaxed durability (invariant 1).
+    #[must_use]
+    pub fn needs_sync(&self) -> bool {
+        let OpenBatch {
+            starts,
+            dispatches,
+            stops,
+            doubts,
+            ..
+        } = &self.open;
+        !(starts.is_empty() && dispatches.is_empty() && stops.is_empty() && doubts.is_empty())
+    }
+
+    /// Opens it with the proof that its batch is committed.
+    ///
+    /// # Panics
+    /// When `committed` does not reach to the end of its batch: only a bug in the driver can do that.
+    #[must_use]
+    pub fn release(self, committed: &Committed) -> Released<R> {
+        // INVARIANT 1: a reply or an effect exists only after every record it rests on is durable.
+        assert!(
+            committed.end_idx() >= self.end_idx,
+            "released before its batch was committed"
+        );
+        assert!(
+            committed.durable() || !self.needs_sync(),
+            "an effect was released before it was durable"
+        );
+        let OpenBatch {
+            replies,
+            reads,
+            records,
+            starts,
+            dispatches,
+            stops,
+            doubts,
+        } = self.open;
+        Released {
+            replies,
+            reads,
+            records,
+            starts,
+            dispatches,
+            stops,
+            doubts,
+            publish: self.publish,
+        }
+    }
+}

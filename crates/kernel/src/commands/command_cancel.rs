@@ -1,0 +1,69 @@
+//! `command.cancel`: what waits is over at once, what runs is stopped.
+
+use crate::decide::Decider;
+use crate::state::Known;
+use actum_model::event::StopReason;
+use actum_model::ids::CommandId;
+use actum_model::restore::Phase;
+use actum_model::{ErrorCode, Fault, Json, Outcome};
+use serde_json::{Value, json};
+
+pub(super) fn run(decider: &mut Decider<'_>, seq: u64, arguments: &Value) {
+    let Some(row) = decider.row(seq) else { return };
+    let Some(id) = super::named(arguments) else { return };
+    let target = match target(decider, seq, &id) {
+        Ok(target) => target,
+        Err(fault) => return decider.fail(seq, fault),
+    };
+    let by = row.identity.principal.clone();
+    let queued = decider
+        .row(target)
+        .is_some_and(|row| !matches!(row.phase, Phase::Running(_)));
+    if queued {
+        let fault = Fault::new(
+            ErrorCode::Cancelled,
+            format!("cancelled by `{by}` before it started"),
+        );
+        decider.finish(target, Outcome::Cancelled, None, Some(fault));
+    } else {
+        decider.stop(target, StopReason::Cancel { by, command: seq });
+    }
+    let state = if decider.row(target).is_some() {
+        "stopping"
+    } else {
+        "cancelled"
+    };
+    let data = json!({"id": id.as_str(), "state": state});
+    decider.finish(seq, Outcome::Succeeded, Json::from_value(&data).ok(), None);
+}
+
+/// The number of the command to cancel.
+fn target(decider: &Decider<'_>, seq: u64, id: &CommandId) -> Result<u64, Fault> {
+    let tenant = decider.row(seq).map(|row| row.identity.tenant.clone());
+    let known = tenant.and_then(|tenant| decider.state.find(&tenant, id));
+    match known {
+        None => Err(Fault::new(
+            ErrorCode::CommandNotFound,
+            format!("no command `{id}` is known"),
+        )),
+        Some(Known::Finished(row)) => {
+            let message = format!("`{id}` has finished: {}", row.outcome.as_str());
+            Err(Fault::new(ErrorCode::AlreadyFinished, message))
+        }
+        Some(Known::Retired(_)) => Err(Fault::new(
+            ErrorCode::AlreadyFinished,
+            format!("`{id}` finished long ago"),
+        )),
+        Some(Known::InFlight(row)) if row.identity.seq == seq => Err(Fault::new(
+            ErrorCode::InvalidInput,
+            "a command cannot cancel itself",
+        )),
+        Some(Known::InFlight(row)) => match &row.phase {
+            Phase::Running(running) if running.doubt.is_some() => Err(Fault::new(
+                ErrorCode::InDoubt,
+                format!("`{id}` is in doubt: there is nothing left to stop"),
+            )),
+            _ => Ok(row.identity.seq),
+        },
+    }
+}

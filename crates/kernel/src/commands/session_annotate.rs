@@ -1,0 +1,37 @@
+//! `session.annotate`: sets a metadata entry of a session, or removes it.
+
+use crate::decide::Decider;
+use actum_model::event::Event;
+use actum_model::limits::ANNOTATIONS_MAX;
+use actum_model::{ErrorCode, Fault, Json, Outcome};
+use serde_json::Value;
+
+pub(super) fn run(decider: &mut Decider<'_>, seq: u64, arguments: &Value) {
+    let Some(row) = decider.row(seq) else { return };
+    let (Some(session), Some(key)) = (
+        row.identity.session.clone(),
+        arguments.get("key").and_then(Value::as_str),
+    ) else {
+        return;
+    };
+    let tenant = row.identity.tenant.clone();
+    let value = match arguments.get("value") {
+        None | Some(Value::Null) => None,
+        Some(value) => Json::from_value(value).ok(),
+    };
+    let full = decider
+        .state
+        .session(&tenant, &session)
+        .is_some_and(|state| state.metadata.len() >= ANNOTATIONS_MAX && !state.metadata.contains_key(key));
+    if full && value.is_some() {
+        let message = format!("session `{session}` has {ANNOTATIONS_MAX} annotations already");
+        return decider.fail(seq, Fault::new(ErrorCode::LimitExceeded, message));
+    }
+    decider.emit(Event::SessionAnnotated {
+        tenant,
+        session,
+        key: key.to_owned(),
+        value,
+    });
+    decider.finish(seq, Outcome::Succeeded, None, None);
+}

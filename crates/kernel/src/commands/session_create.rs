@@ -1,0 +1,78 @@
+//! `session.create`: a session comes into being at version 0.
+
+use crate::decide::Decider;
+use actum_model::event::Event;
+use actum_model::limits::{ANNOTATION_KEY_CHARS_MAX, ANNOTATIONS_MAX, SESSIONS_MAX};
+use actum_model::{ErrorCode, Fault, Json, Outcome};
+use serde_json::{Map, Value, json};
+
+pub(super) fn run(decider: &mut Decider<'_>, seq: u64, arguments: &Value) {
+    let Some(row) = decider.row(seq) else { return };
+    let tenant = row.identity.tenant.clone();
+    let Some(session) = row.identity.session.clone() else {
+        return;
+    };
+    if decider.state.session(&tenant, &session).is_some() {
+        let message = format!("a session `{session}` exists already");
+        return decider.fail(seq, Fault::new(ErrorCode::SessionExists, message));
+    }
+    if decider.state.sessions.len() >= SESSIONS_MAX {
+        let message = format!("there are {SESSIONS_MAX} sessions already");
+        return decider.fail(seq, Fault::new(ErrorCode::LimitExceeded, message));
+    }
+    let metadata = match metadata(arguments) {
+        Ok(metadata) => metadata,
+        Err(fault) => return decider.fail(seq, fault),
+    };
+    decider.emit(Event::SessionCreated {
+        tenant: tenant.clone(),
+        session: session.clone(),
+    });
+    for (key, value) in metadata {
+        let (tenant, session) = (tenant.clone(), session.clone());
+        decider.emit(Event::SessionAnnotated {
+            tenant,
+            session,
+            key,
+            value: Some(value),
+        });
+    }
+    let data = json!({"sessionId": session.as_str(), "generation": decider.head.idx});
+    decider.finish(seq, Outcome::Succeeded, Json::from_value(&data).ok(), None);
+}
+
+fn metadata(arguments: &Value) -> Result<Vec<(String, Json)>, Fault> {
+    let none = Map::new();
+    let members = match arguments.get("metadata") {
+        None => &none,
+        Some(Value::Object(members)) => members,
+        Some(_) => {
+            return Err(Fault::new(
+                ErrorCode::InvalidInput,
+                "/payload/metadata: expected an object",
+            ));
+        }
+    };
+    // A record has room for this many events beside those of the command itself.
+    let most = ANNOTATIONS_MAX / 2;
+    if members.len() > most {
+        let message = format!(
+            "a session starts with at most {most} annotations, got {}",
+            members.len()
+        );
+        return Err(Fault::new(ErrorCode::LimitExceeded, message));
+    }
+    if let Some(key) = members
+        .keys()
+        .find(|key| key.is_empty() || key.len() > ANNOTATION_KEY_CHARS_MAX)
+    {
+        let message = format!(
+            "an annotation key has 1 to {ANNOTATION_KEY_CHARS_MAX} bytes, got {}",
+            key.len()
+        );
+        return Err(Fault::new(ErrorCode::InvalidInput, message));
+    }
+    let entry =
+        |(key, value): (&String, &Value)| Json::from_value(value).ok().map(|value| (key.clone(), value));
+    Ok(members.iter().filter_map(entry).collect())
+}

@@ -1,0 +1,191 @@
+//! Deciding: what follows from an input in a state. Pure and total; the answer is plain data.
+//!
+//! A decision applies its events as it makes them, through the same `apply` that recovery uses, so what it
+//! decides next rests on what history will hold.
+
+pub(crate) mod admission;
+mod boot;
+mod due;
+mod effects;
+mod lane;
+
+use crate::apply::{RecordHead, apply_event};
+use crate::state::State;
+use actum_model::event::{Event, Finished};
+use actum_model::limits::EVENTS_PER_RECORD_MAX;
+use actum_model::restore::CommandRow;
+use actum_model::{ErrorCode, Fault, Input, Json, Outcome, Stamped};
+use std::sync::Arc;
+
+/// Events one step may add: the room kept free before a step is begun.
+const EVENTS_PER_STEP_MAX: usize = 12;
+
+/// What follows from an input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// Where the record stands, if there are events.
+    pub head: RecordHead,
+    /// The facts, in order. None: no record.
+    pub events: Vec<Event>,
+    /// The answer to a submission.
+    pub reply: Option<Reply>,
+}
+
+/// The answer to a submission.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// Refused; nothing is stored.
+    Refused(Fault),
+    /// Accepted as this command; the answer is its outcome.
+    Accepted(u64),
+    /// The same as this command, which is in flight: the answer is its outcome, marked as replayed.
+    Joined(u64),
+    /// The same as this command, which has finished.
+    Recorded(u64),
+}
+
+/// Decides `input` in `state`, leaving `state` as it is.
+#[must_use]
+pub fn decide(state: &State, input: &Stamped) -> Decision {
+    let mut after = state.clone();
+    advance(&mut after, input)
+}
+
+/// Decides `input` and moves `state` on by the decision. The same as [`decide`] and then
+/// [`crate::apply_record`], without applying twice. Without events the state is unchanged.
+pub fn advance(state: &mut State, input: &Stamped) -> Decision {
+    let head = RecordHead {
+        idx: state.next_idx,
+        at: input.at.max(state.at),
+        elapsed: input.elapsed.max(state.elapsed),
+    };
+    let mut decider = Decider {
+        state,
+        head,
+        events: Vec::new(),
+        effects: 0,
+    };
+    let reply = match &input.input {
+        Input::Boot(boot) => {
+            decider.boot(boot);
+            None
+        }
+        Input::Submit(submit) => Some(decider.submit(submit)),
+        Input::Dispatch { seq } => {
+            decider.dispatch(*seq);
+            None
+        }
+        Input::Outcome { seq, settlement } => {
+            decider.settle(*seq, settlement);
+            None
+        }
+        Input::Output {
+            seq,
+            stream,
+            offset,
+            data,
+        } => {
+            decider.output(*seq, stream, *offset, data);
+            None
+        }
+        Input::Tick => {
+            decider.tick();
+            None
+        }
+        Input::Continue => None,
+        Input::SnapshotTaken(taken) => {
+            decider.emit(Event::SnapshotTaken(taken.clone()));
+            None
+        }
+        Input::Close => {
+            decider.emit(Event::Closed {});
+            return decider.end(None);
+        }
+    };
+    if !matches!(
+        reply,
+        Some(Reply::Refused(_) | Reply::Joined(_) | Reply::Recorded(_))
+    ) {
+        decider.go_on();
+    }
+    decider.end(reply)
+}
+
+/// A decision being made.
+pub(crate) struct Decider<'a> {
+    pub(crate) state: &'a mut State,
+    pub(crate) head: RecordHead,
+    pub(crate) events: Vec<Event>,
+    /// Effects requested so far in this record.
+    pub(crate) effects: u64,
+}
+
+impl Decider<'_> {
+    /// Makes an event: a fact from here on.
+    pub(crate) fn emit(&mut self, event: Event) {
+        if self.events.is_empty() {
+            self.state.begin_record(self.head);
+        }
+        apply_event(self.state, event.clone());
+        self.events.push(event);
+    }
+
+    /// Whether another step fits into this record.
+    pub(crate) fn has_room(&self) -> bool {
+        self.events.len() + EVENTS_PER_STEP_MAX <= EVENTS_PER_RECORD_MAX
+    }
+
+    pub(crate) fn finish(&mut self, seq: u64, outcome: Outcome, data: Option<Json>, fault: Option<Fault>) {
+        let session_version = self.version_after(seq, outcome);
+        let fault = fault.map(Arc::new);
+        self.emit(Event::Finished(Finished {
+            seq,
+            outcome,
+            data,
+            fault,
+            session_version,
+        }));
+    }
+
+    pub(crate) fn reject(&mut self, seq: u64, fault: Fault) {
+        self.finish(seq, Outcome::Rejected, None, Some(fault));
+    }
+
+    pub(crate) fn time_out(&mut self, seq: u64, code: ErrorCode, message: String) {
+        self.finish(seq, Outcome::TimedOut, None, Some(Fault::new(code, message)));
+    }
+
+    /// The version its session has after a command: one more for a successful change.
+    fn version_after(&self, seq: u64, outcome: Outcome) -> Option<u64> {
+        let row = self.state.command(seq)?;
+        let session = row.identity.session.as_ref()?;
+        let session = self.state.session(&row.identity.tenant, session)?;
+        let contract = actum_model::contract::find(row.identity.kind.as_str())?;
+        let creates = contract.kind == "session.create";
+        let change = contract.mutates_session && !creates && outcome == Outcome::Succeeded;
+        Some(session.version + u64::from(change))
+    }
+
+    /// Everything that follows by itself: classification left from boot, lanes that can go on, retention.
+    fn go_on(&mut self) {
+        self.classify_running();
+        self.pump_lanes();
+        self.retire();
+    }
+
+    fn end(mut self, reply: Option<Reply>) -> Decision {
+        if !self.events.is_empty() {
+            self.state.end_record();
+        }
+        let events = std::mem::take(&mut self.events);
+        Decision {
+            head: self.head,
+            events,
+            reply,
+        }
+    }
+
+    pub(crate) fn row(&self, seq: u64) -> Option<Arc<CommandRow>> {
+        self.state.command(seq).cloned()
+    }
+}

@@ -1,0 +1,265 @@
+//! Admission: who has asked this before, is there room, what does it wait for; then it is accepted.
+
+use super::{Decider, Reply};
+use crate::commands;
+use crate::state::{IdEntry, Known, id_key, idempotency_key};
+use actum_model::contract::{Admission, Contract, SessionUse};
+use actum_model::event::{Accepted, Event};
+use actum_model::hash::Fingerprint;
+use actum_model::ids::{CommandId, SessionId};
+use actum_model::input::Submit;
+use actum_model::outcome::{Identity, LanePlace};
+use actum_model::restore::LaneKey;
+use actum_model::{Envelope, ErrorCode, Fault, Json, Lane, contract};
+use serde_json::json;
+use std::sync::Arc;
+
+/// A command that is about to be accepted.
+pub(crate) struct Candidate<'a> {
+    pub(crate) submit: &'a Submit,
+    pub(crate) contract: &'static Contract,
+    pub(crate) lane: Option<Lane>,
+    pub(crate) deps: Vec<u64>,
+}
+
+impl Decider<'_> {
+    pub(super) fn submit(&mut self, submit: &Submit) -> Reply {
+        let envelope = &submit.envelope;
+        let Some(contract) = contract::find(envelope.kind.as_str()) else {
+            let message = format!("no command kind is named `{}`", envelope.kind);
+            return Reply::Refused(Fault::new(ErrorCode::UnknownCommand, message));
+        };
+        let lane = lane_of(contract, submit);
+        match self.repetition(submit, lane.as_ref()) {
+            Ok(None) => {}
+            Ok(Some(reply)) => return reply,
+            Err(fault) => return Reply::Refused(fault),
+        }
+        let checked = self
+            .room(submit)
+            .and_then(|()| self.dependencies(submit, lane.as_ref()));
+        let deps = match checked {
+            Ok(deps) => deps,
+            Err(fault) => return Reply::Refused(fault),
+        };
+        let seq = self.accept(Candidate {
+            submit,
+            contract,
+            lane,
+            deps,
+        });
+        if contract.admission == Admission::Control {
+            self.emit(Event::Started { seq });
+            commands::run(self, seq, contract, &envelope.payload);
+        }
+        Reply::Accepted(seq)
+    }
+
+    /// The same id or a live key: a repetition, or a conflict.
+    fn repetition(&self, submit: &Submit, lane: Option<&Lane>) -> Result<Option<Reply>, Fault> {
+        let envelope = &submit.envelope;
+        let tenant = &submit.caller.tenant;
+        let by_id = envelope
+            .id
+            .as_ref()
+            .and_then(|id| self.state.ids.get(&id_key(tenant, id)));
+        let by_key = envelope.key.as_ref().and_then(|key| {
+            let entry = self.state.keys.get(&idempotency_key(tenant, lane, key))?;
+            let expires = entry.finished_at.saturating_add(self.state.config.key_ttl_ms);
+            let live = entry.finished_at == 0 || self.head.at < expires;
+            live.then_some(IdEntry {
+                seq: entry.seq,
+                fingerprint: entry.fingerprint,
+            })
+        });
+        let (field, entry) = match (by_id, by_key) {
+            (None, None) => return Ok(None),
+            (Some(id), Some(key)) if id.seq != key.seq => return Err(conflict("id")),
+            (Some(entry), _) => ("id", entry),
+            (None, Some(entry)) => ("idempotencyKey", entry),
+        };
+        let fingerprint: Fingerprint = submit.fingerprint.fingerprint();
+        if entry.fingerprint != fingerprint {
+            return Err(conflict(field));
+        }
+        match self.state.known(entry.seq) {
+            Some(Known::InFlight(_)) => Ok(Some(Reply::Joined(entry.seq))),
+            Some(Known::Finished(_)) => Ok(Some(Reply::Recorded(entry.seq))),
+            Some(Known::Retired(_)) | None => {
+                let message = "this command finished, and its outcome is no longer kept";
+                Err(Fault::new(ErrorCode::OutcomeExpired, message))
+            }
+        }
+    }
+
+    fn room(&self, submit: &Submit) -> Result<(), Fault> {
+        if let Some(retry_after_ms) = submit.limited {
+            let message = format!("too many submissions, wait {retry_after_ms} ms");
+            return Err(Fault::new(ErrorCode::RateLimited, message)
+                .with_details(&json!({"retryAfterMs": retry_after_ms})));
+        }
+        let config = &self.state.config;
+        if self.state.in_flight() as u64 >= config.in_flight_max {
+            let message = format!(
+                "{} commands are unfinished, the bound is reached",
+                config.in_flight_max
+            );
+            return Err(Fault::new(ErrorCode::Busy, message));
+        }
+        if submit.envelope.key.is_some() && self.state.keys_live() as u64 >= config.keys_max {
+            let message = format!(
+                "{} idempotency keys are live, the bound is reached",
+                config.keys_max
+            );
+            return Err(Fault::new(ErrorCode::Busy, message));
+        }
+        Ok(())
+    }
+
+    fn dependencies(&self, submit: &Submit, lane: Option<&Lane>) -> Result<Vec<u64>, Fault> {
+        let mut deps = Vec::with_capacity(submit.envelope.depends_on.len());
+        for id in &submit.envelope.depends_on {
+            match self.state.find(&submit.caller.tenant, id) {
+                Some(Known::InFlight(row)) => {
+                    self.check_ancestor(id, row.identity.seq, lane)?;
+                    deps.push(row.identity.seq);
+                }
+                Some(Known::Finished(row)) => deps.push(row.identity.seq),
+                Some(Known::Retired(_)) | None => {
+                    let message = format!("`{id}` is neither in flight nor among the kept outcomes");
+                    return Err(Fault::new(ErrorCode::DependencyUnknown, message)
+                        .with_details(&json!({"dependency": id.as_str()})));
+                }
+            }
+        }
+        Ok(deps)
+    }
+
+    /// A call from inside a running command must not wait for that command, nor for anything behind it.
+    fn check_ancestor(&self, id: &CommandId, dep: u64, lane: Option<&Lane>) -> Result<(), Fault> {
+        let mut lane = lane.cloned();
+        while let Some(Lane::Exec(parent)) = lane {
+            let Some(row) = self.state.command(parent) else {
+                return Ok(());
+            };
+            let behind = row
+                .identity
+                .lane
+                .as_ref()
+                .and_then(|place| self.state.lane(&row.identity.tenant, place));
+            if dep == parent || behind.is_some_and(|lane| lane.queue.contains(&dep)) {
+                let message = format!("`{id}` cannot finish before the command this call comes from");
+                return Err(Fault::new(ErrorCode::InvalidInput, message));
+            }
+            lane = row.identity.lane.as_ref().map(|place| place.lane.clone());
+        }
+        Ok(())
+    }
+
+    /// Makes the command a fact and gives its number.
+    pub(crate) fn accept(&mut self, candidate: Candidate<'_>) -> u64 {
+        let Candidate {
+            submit,
+            contract,
+            lane,
+            deps,
+        } = candidate;
+        let Envelope {
+            key,
+            correlation,
+            causation,
+            ..
+        } = &submit.envelope;
+        let envelope = &submit.envelope;
+        let seq = self.state.next_seq;
+        let place = lane.map(|lane| self.place(submit, lane));
+        let identity = Identity {
+            seq,
+            id: envelope.id.clone(),
+            kind: envelope.kind.clone(),
+            tenant: submit.caller.tenant.clone(),
+            principal: submit.caller.principal.clone(),
+            lane: place,
+            session: self.session_of(contract, envelope, seq),
+            fingerprint: submit.fingerprint.fingerprint(),
+            key: key.clone(),
+            depends_on: envelope.depends_on.clone(),
+            if_version: envelope.if_version.map(|asked| asked.version),
+            correlation: correlation.clone(),
+            causation: causation
+                .clone()
+                .or_else(|| submit.caller.exec.map(|parent| self.public_id(parent))),
+            retry_of: envelope.retry_of.clone(),
+        };
+        let queue_timeout_ms = envelope
+            .queue_timeout_ms
+            .unwrap_or(self.state.config.queue_timeout_ms);
+        self.emit(Event::Accepted(Accepted {
+            identity: Arc::new(identity),
+            payload: self.payload_kept(contract, &envelope.payload),
+            deps,
+            if_generation: envelope.if_version.and_then(|asked| asked.generation),
+            timeout_ms: envelope.timeout_ms.unwrap_or(contract.timeout_ms),
+            queue_timeout_ms,
+            redacted: submit.redacted,
+        }));
+        seq
+    }
+
+    /// Control commands are over when their record ends, so state needs no copy of their arguments.
+    fn payload_kept(&self, contract: &Contract, payload: &Json) -> Option<Json> {
+        (contract.admission != Admission::Control).then(|| payload.clone())
+    }
+
+    fn public_id(&self, seq: u64) -> CommandId {
+        match self.state.command(seq) {
+            Some(row) => row.identity.public_id(),
+            None => CommandId::anonymous(seq),
+        }
+    }
+
+    fn place(&self, submit: &Submit, lane: Lane) -> LanePlace {
+        let key = LaneKey {
+            tenant: submit.caller.tenant.clone(),
+            lane,
+        };
+        let (generation, seq) = match self.state.lanes.get(&key) {
+            Some(lane) => (lane.generation, lane.last_seq + 1),
+            None => (self.head.idx, 1),
+        };
+        LanePlace {
+            lane: key.lane,
+            generation,
+            seq,
+        }
+    }
+
+    fn session_of(&self, contract: &Contract, envelope: &Envelope, seq: u64) -> Option<SessionId> {
+        let made = contract.kind == "session.create" && envelope.session.is_none();
+        if made && contract.session == SessionUse::Optional {
+            return SessionId::parse(&format!("s-{seq}")).ok();
+        }
+        envelope.session.clone()
+    }
+}
+
+fn lane_of(contract: &Contract, submit: &Submit) -> Option<Lane> {
+    if contract.admission != Admission::Queued {
+        return None;
+    }
+    if let Some(parent) = submit.caller.exec {
+        return Some(Lane::Exec(parent));
+    }
+    Some(
+        submit
+            .envelope
+            .session
+            .clone()
+            .map_or(Lane::Server, Lane::Session),
+    )
+}
+
+fn conflict(field: &str) -> Fault {
+    let message = format!("this `{field}` is already used for another command");
+    Fault::new(ErrorCode::IdentityConflict, message)
+}

@@ -1,0 +1,80 @@
+//! Boot: the history is taken up, and every command that was started is classified, with a reason.
+
+use super::Decider;
+use actum_model::effect::{Doubt, RecoveryClass};
+use actum_model::event::{Booted, Event};
+use actum_model::input::Boot;
+use actum_model::restore::{Phase, Running};
+use actum_model::{Contract, ErrorCode, Fault, Outcome, contract};
+
+impl Decider<'_> {
+    pub(super) fn boot(&mut self, boot: &Boot) {
+        let first = self.state.term == 0;
+        self.emit(Event::Booted(Booted {
+            realm: if first {
+                boot.realm.clone()
+            } else {
+                self.state.realm.to_vec()
+            },
+            incarnation: boot.incarnation.clone(),
+            term: self.state.term + 1,
+            node: boot.node.clone(),
+            build: boot.build.clone(),
+            contracts: boot.contracts,
+            clean: self.state.closed,
+        }));
+        if *self.state.config != boot.config || first {
+            self.emit(Event::ConfigActivated {
+                config: Box::new(boot.config.clone()),
+            });
+        }
+    }
+
+    /// Classifies started commands that this boot has not classified yet, ascending.
+    pub(super) fn classify_running(&mut self) {
+        while self.has_room() {
+            let Some(seq) = self.state.unclassified.get_min().copied() else {
+                return;
+            };
+            let Some(row) = self.row(seq) else { return };
+            let Phase::Running(running) = &row.phase else {
+                return;
+            };
+            let class = match contract::find(row.identity.kind.as_str()) {
+                Some(contract) => classify(running, contract),
+                // An effect of a kind this program no longer has: nobody here can say anything about it.
+                None => RecoveryClass::InDoubt,
+            };
+            self.emit(Event::Recovered { seq, class });
+            match class {
+                RecoveryClass::Interrupted => {
+                    let message = "the daemon died while it ran in its cage";
+                    self.finish(
+                        seq,
+                        Outcome::Failed,
+                        None,
+                        Some(Fault::new(ErrorCode::Interrupted, message)),
+                    );
+                }
+                RecoveryClass::InDoubt if running.doubt.is_none() => {
+                    self.doubt(seq, Doubt::CrashAfterDispatch, None);
+                }
+                RecoveryClass::InDoubt | RecoveryClass::Recoverable | RecoveryClass::Queued => {}
+            }
+        }
+    }
+}
+
+fn classify(running: &Running, contract: &Contract) -> RecoveryClass {
+    if running.doubt.is_some() {
+        return RecoveryClass::InDoubt;
+    }
+    if !running.dispatching || contract.idempotent || contract.read_only() {
+        return RecoveryClass::Recoverable;
+    }
+    if contract.contained {
+        RecoveryClass::Interrupted
+    } else {
+        RecoveryClass::InDoubt
+    }
+}

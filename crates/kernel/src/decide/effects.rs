@@ -1,0 +1,132 @@
+//! Effects: when one may leave, what its answer means, and when nobody can know.
+
+use super::Decider;
+use actum_model::config::OnInDoubt;
+use actum_model::effect::{Doubt, SettledAs, Settlement, effect_id};
+use actum_model::event::{Event, StopReason};
+use actum_model::restore::{Phase, Running};
+use actum_model::{Contract, ErrorCode, Fault, Json, Outcome, contract};
+
+impl Decider<'_> {
+    pub(super) fn request_effect(&mut self, seq: u64) {
+        let effect = effect_id(
+            &self.state.realm,
+            &self.state.incarnation,
+            self.head.idx,
+            self.effects,
+        );
+        self.effects += 1;
+        self.emit(Event::EffectRequested { effect, seq });
+    }
+
+    fn running(&self, seq: u64) -> Option<(Running, &'static Contract)> {
+        let row = self.state.command(seq)?;
+        let Phase::Running(running) = &row.phase else {
+            return None;
+        };
+        let contract = contract::find(row.identity.kind.as_str())?;
+        Some((running.clone(), contract))
+    }
+
+    /// The request is durable. What cannot be repeated gets a durable mark before it leaves.
+    pub(super) fn dispatch(&mut self, seq: u64) {
+        let Some((running, _)) = self.running(seq) else {
+            return;
+        };
+        if running.dispatching || running.stopping.is_some() || running.doubt.is_some() {
+            return;
+        }
+        self.emit(Event::EffectDispatching { seq });
+    }
+
+    /// The world answered.
+    pub(super) fn settle(&mut self, seq: u64, settlement: &Settlement) {
+        let Some((running, contract)) = self.running(seq).filter(|(running, _)| running.doubt.is_none())
+        else {
+            if seq < self.state.next_seq {
+                self.emit(Event::EffectLate {
+                    seq,
+                    settlement: Box::new(settlement.clone()),
+                });
+            }
+            return;
+        };
+        self.emit(Event::EffectSettled {
+            seq,
+            settlement: Box::new(settlement.clone()),
+        });
+        let Settlement { settled, data, fault } = settlement.clone();
+        match (settled, running.stopping) {
+            (SettledAs::Succeeded, _) => self.finish(seq, Outcome::Succeeded, data, None),
+            (SettledAs::Failed, _) => {
+                let fault = fault.unwrap_or_else(|| Fault::new(ErrorCode::CommandFailed, "it failed"));
+                self.finish(seq, Outcome::Failed, data, Some(fault));
+            }
+            (SettledAs::Stopped, Some(StopReason::Cancel { by, .. })) => {
+                let fault = Fault::new(ErrorCode::Cancelled, format!("cancelled by `{by}` while it ran"));
+                self.finish(seq, Outcome::Cancelled, data, Some(fault));
+            }
+            (SettledAs::Stopped, Some(StopReason::Timeout)) if stoppable(contract) => {
+                let fault = Fault::new(ErrorCode::TimedOut, "its time ran out, and it was stopped");
+                self.finish(seq, Outcome::TimedOut, data, Some(fault));
+            }
+            (_, Some(StopReason::Timeout)) => self.doubt(seq, Doubt::TimeoutAfterDispatch, data),
+            (_, Some(StopReason::Cancel { .. }) | None) => self.doubt(seq, Doubt::CancelAfterDispatch, data),
+        }
+    }
+
+    /// Nobody knows what came of it: the lane holds, or the command fails, as the realm is configured.
+    pub(super) fn doubt(&mut self, seq: u64, reason: Doubt, data: Option<Json>) {
+        self.emit(Event::InDoubt { seq, reason });
+        if self.state.config.on_in_doubt == OnInDoubt::Fail {
+            let message = format!("nobody knows what came of it ({})", reason.as_str());
+            self.finish(
+                seq,
+                Outcome::Failed,
+                data,
+                Some(Fault::new(ErrorCode::InDoubt, message)),
+            );
+        }
+    }
+
+    /// Asks for a running command to be stopped. What has not left is over at once.
+    pub(crate) fn stop(&mut self, seq: u64, why: StopReason) {
+        let Some((running, contract)) = self.running(seq) else {
+            return;
+        };
+        let left = running.dispatching || contract.read_only() || contract.idempotent;
+        if left {
+            self.emit(Event::Stopping { seq, why });
+            return;
+        }
+        match why {
+            StopReason::Timeout => {
+                self.time_out(seq, ErrorCode::TimedOut, "its time ran out before it left".into())
+            }
+            StopReason::Cancel { by, .. } => {
+                let fault = Fault::new(
+                    ErrorCode::Cancelled,
+                    format!("cancelled by `{by}` before it left"),
+                );
+                self.finish(seq, Outcome::Cancelled, None, Some(fault));
+            }
+        }
+    }
+
+    pub(super) fn output(&mut self, seq: u64, stream: &str, offset: u64, data: &str) {
+        if self.running(seq).is_some() {
+            let (stream, data) = (stream.to_owned(), data.to_owned());
+            self.emit(Event::OutputKept {
+                seq,
+                stream,
+                offset,
+                data,
+            });
+        }
+    }
+}
+
+/// Whether a confirmed stop means that nothing outside has changed, or that doing it again is harmless.
+fn stoppable(contract: &Contract) -> bool {
+    contract.contained || contract.idempotent || contract.read_only()
+}

@@ -1,0 +1,119 @@
+//! Lanes: looking at the head of each lane that can go on, and starting it or saying why not.
+
+use super::Decider;
+use crate::commands;
+use actum_model::event::Event;
+use actum_model::restore::{CommandRow, LaneKey, Phase};
+use actum_model::{Contract, ErrorCode, Fault, Outcome, contract};
+use serde_json::json;
+
+impl Decider<'_> {
+    /// Goes on with lanes that are ready, the longest ready first, as far as the record has room.
+    pub(super) fn pump_lanes(&mut self) {
+        while self.has_room() {
+            let Some(key) = self.next_ready() else { return };
+            let Some(head) = self
+                .state
+                .lanes
+                .get(&key)
+                .and_then(|lane| lane.queue.front().copied())
+            else {
+                return;
+            };
+            if !self.look_at(head) {
+                return;
+            }
+        }
+    }
+
+    fn next_ready(&self) -> Option<LaneKey> {
+        if let Some((_, key)) = self.state.ready.get_min() {
+            return Some(key.clone());
+        }
+        let now = crate::state::Ready::Now;
+        let is_ready = |key: &&LaneKey| self.state.lanes.get(*key).is_some_and(|lane| lane.ready == now);
+        self.state.woken.iter().find(is_ready).cloned()
+    }
+
+    /// Looks at the command at the head of a lane. False where nothing followed, which would repeat for ever.
+    fn look_at(&mut self, seq: u64) -> bool {
+        let Some(row) = self.row(seq) else { return false };
+        if matches!(row.phase, Phase::Running(_)) {
+            return false;
+        }
+        let Some(contract) = contract::find(row.identity.kind.as_str()) else {
+            let message = format!("this program knows no command kind `{}`", row.identity.kind);
+            self.reject(seq, Fault::new(ErrorCode::UnknownCommand, message));
+            return true;
+        };
+        if let Some(fault) = failed_dependency(&row) {
+            self.reject(seq, fault);
+        } else if !row.pending.is_empty() {
+            self.emit(Event::Waiting {
+                seq,
+                on: row.pending.clone(),
+            });
+        } else if let Some(fault) = self.unmet(&row, contract) {
+            self.reject(seq, fault);
+        } else {
+            self.start(seq, &row, contract);
+        }
+        true
+    }
+
+    /// The first condition on the session that does not hold.
+    fn unmet(&self, row: &CommandRow, contract: &Contract) -> Option<Fault> {
+        let asked = row.identity.if_version;
+        let creates = contract.kind == "session.create";
+        if creates && asked.is_none() {
+            return None;
+        }
+        let id = row.identity.session.as_ref()?;
+        let Some(session) = self.state.session(&row.identity.tenant, id) else {
+            let message = format!("no session `{id}` exists");
+            return Some(Fault::new(ErrorCode::SessionNotFound, message));
+        };
+        let version_fits = asked.is_none_or(|version| version == session.version);
+        let generation_fits = row
+            .if_generation
+            .is_none_or(|generation| generation == session.generation);
+        if version_fits && generation_fits {
+            return None;
+        }
+        let (expected, actual) = (asked.unwrap_or(0), session.version);
+        let message = if version_fits {
+            let expected = row.if_generation.unwrap_or(0);
+            format!(
+                "session `{id}` is generation {}, expected {expected}",
+                session.generation
+            )
+        } else {
+            format!("session `{id}` is at version {actual}, expected {expected}")
+        };
+        let details = json!({"expected": {"version": expected, "generation": row.if_generation},
+            "actual": {"version": actual, "generation": session.generation}});
+        Some(Fault::new(ErrorCode::VersionMismatch, message).with_details(&details))
+    }
+
+    fn start(&mut self, seq: u64, row: &CommandRow, contract: &'static Contract) {
+        self.emit(Event::Started { seq });
+        if contract.has_effect() {
+            self.request_effect(seq);
+            return;
+        }
+        let payload = row.payload.clone().unwrap_or_default();
+        commands::run(self, seq, contract, &payload);
+    }
+
+    pub(crate) fn fail(&mut self, seq: u64, fault: Fault) {
+        self.finish(seq, Outcome::Failed, None, Some(fault));
+    }
+}
+
+fn failed_dependency(row: &CommandRow) -> Option<Fault> {
+    let failed = row.failed_dep?;
+    let at = row.deps.iter().position(|dep| *dep == failed)?;
+    let id = row.identity.depends_on.get(at)?;
+    let message = format!("`{id}`, which it depends on, did not succeed");
+    Some(Fault::new(ErrorCode::DependencyFailed, message).with_details(&json!({"dependency": id.as_str()})))
+}
