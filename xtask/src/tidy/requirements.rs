@@ -1,7 +1,8 @@
 //! `docs/requirements.md`: every requirement has an id of its own and names evidence that exists, or is `open`.
 //!
 //! Columns: `id | requirement | shown by | status`. Status `test` and `command` ask for at least one reference of
-//! that kind; `open` may name what is there so far; `note` is for a sentence that asks for nothing, and says why.
+//! that kind; `decided` links the record of a decision; `open` may name what is there so far; `note` is for a sentence
+//! that asks for nothing, and says why.
 
 use std::collections::BTreeSet;
 
@@ -77,8 +78,9 @@ fn evidence(tree: &Tree, tests: &Tests, line: usize, shown: &str, status: &str) 
         "open" => true,
         "test" => kinds.contains(&Kind::Test),
         "command" => kinds.contains(&Kind::Command),
+        "decided" => shown.contains("](adr/"),
         other => {
-            let message = format!("status `{other}` is none of `test`, `command`, `open`, `note`");
+            let message = format!("status `{other}` is none of `test`, `command`, `decided`, `open`, `note`");
             findings.push(Finding::error(FILE, line, message));
             true
         }
@@ -87,7 +89,7 @@ fn evidence(tree: &Tree, tests: &Tests, line: usize, shown: &str, status: &str) 
         findings.push(Finding::error(
             FILE,
             line,
-            format!("status `{status}`, but no {status} is named"),
+            format!("status `{status}`, but nothing named shows it"),
         ));
     }
     findings
@@ -146,6 +148,15 @@ mod tests {
         assert_eq!(found("| S0-L3-01 | lanes | – | done |\n"), 1);
         assert_eq!(found("| S0-L3-01 | lanes | a heading | note |\n"), 0);
         assert_eq!(found("| S0-L3-01 | lanes | – | note |\n"), 1);
+    }
+
+    #[test]
+    fn a_decision_links_its_record() {
+        assert_eq!(
+            found("| S0-DL-01 | backend | [ADR](adr/0001-a.md) | decided |\n"),
+            0
+        );
+        assert_eq!(found("| S0-DL-01 | backend | we agreed | decided |\n"), 1);
     }
 
     #[test]
