@@ -84,7 +84,12 @@ impl LeafSource for Leaves<'_> {
     type Error = ReadError;
 
     fn record_hash(&mut self, idx: u64) -> Result<Hash, ReadError> {
-        let head = self.0.count()?.checked_sub(1);
-        self.0.get(idx)?.ok_or(ReadError::NotYet { idx, head })
+        match self.0.get(idx)? {
+            Some(hash) => Ok(hash),
+            None => Err(ReadError::NotYet {
+                idx,
+                head: self.0.count()?.checked_sub(1),
+            }),
+        }
     }
 }
