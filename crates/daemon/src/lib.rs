@@ -1,1 +1,8 @@
-//! Placeholder.
+//! The daemon: clock, entropy, redaction, listeners, rate limits and the processes it starts. It feeds the
+//! engine inputs and carries out what the engine releases; it decides nothing about commands itself.
+
+pub mod access;
+pub mod core;
+pub mod door;
+pub mod redact;
+pub mod transport;

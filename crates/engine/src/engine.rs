@@ -178,6 +178,7 @@ impl<R> Engine<R> {
             body: Body::Accepted,
             idx: Some(idx),
             replayed,
+            relaxed: false,
         })
     }
 

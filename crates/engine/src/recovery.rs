@@ -145,6 +145,7 @@ pub fn summary(report: &RecoveryReport, state: &State, events: &[Event], duratio
         .any(|event| matches!(event, Event::Booted(booted) if booted.clean));
     Summary(json!({
         "term": state.term,
+        "unfinished": state.commands.len(),
         "cleanShutdown": closed,
         "recordsRead": report.records_read,
         "tornBytesCut": report.torn_bytes_cut,

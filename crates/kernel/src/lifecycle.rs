@@ -1,1 +1,206 @@
-//! Public events.
+//! Events as subscribers see them: the wire form of what a record says, with the scope each belongs to.
+
+use crate::apply::RecordHead;
+use crate::state::{Known, State};
+use actum_model::event::{Event, Finished};
+use actum_model::ids::{CommandId, SessionId, Tenant};
+use actum_model::outcome::Identity;
+use actum_model::response::fault_json;
+use actum_model::{CommandId as Id, time};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// An event on the wire and who may see it. Without a tenant everybody may.
+#[derive(Clone, Debug)]
+pub struct PublicEvent {
+    /// The tenant it concerns.
+    pub tenant: Option<Tenant>,
+    /// The session it concerns.
+    pub session: Option<SessionId>,
+    /// The chain of commands it concerns.
+    pub correlation: Option<CommandId>,
+    /// `{"type":"event","event":…,"idx":…,"at":…, …}`, with the tenant, which is for scoping and not sent.
+    pub json: Value,
+}
+
+/// Turns records into public events, in order. It remembers the commands it has seen, because most events
+/// name a command by number only; what came before is looked up in a state.
+#[derive(Default)]
+pub struct Lifecycle {
+    seen: BTreeMap<u64, Arc<Identity>>,
+}
+
+impl Lifecycle {
+    /// The public events of one record. `state` is any state after it.
+    pub fn record(&mut self, head: RecordHead, events: &[Event], state: &State) -> Vec<PublicEvent> {
+        events
+            .iter()
+            .filter_map(|event| self.event(head, event, state))
+            .collect()
+    }
+
+    fn event(&mut self, head: RecordHead, event: &Event, state: &State) -> Option<PublicEvent> {
+        match event {
+            Event::Accepted(accepted) => {
+                self.seen.insert(accepted.identity.seq, accepted.identity.clone());
+                Some(command(head, "command_accepted", &accepted.identity, Map::new()))
+            }
+            Event::Started { seq } => Some(command(
+                head,
+                "command_started",
+                &*self.identity(*seq, state)?,
+                Map::new(),
+            )),
+            Event::Finished(finished) => {
+                let identity = self.identity(finished.seq, state)?;
+                self.seen.remove(&finished.seq);
+                Some(command(
+                    head,
+                    "command_finished",
+                    &identity,
+                    outcome_members(finished),
+                ))
+            }
+            Event::InDoubt { seq, reason } => {
+                let mut more = Map::new();
+                more.insert("reason".into(), reason.as_str().into());
+                Some(command(
+                    head,
+                    "command_in_doubt",
+                    &*self.identity(*seq, state)?,
+                    more,
+                ))
+            }
+            Event::SessionCreated { tenant, session } => {
+                Some(about_session(head, "session_created", tenant, session))
+            }
+            Event::SessionDeleted { tenant, session } => {
+                Some(about_session(head, "session_deleted", tenant, session))
+            }
+            Event::Booted(booted) => Some(server(
+                head,
+                "server_booted",
+                &json!({"term": booted.term, "build": booted.build}),
+            )),
+            Event::Closed {} => Some(server(head, "server_shutdown", &json!({}))),
+            _ => None,
+        }
+    }
+
+    fn identity(&self, seq: u64, state: &State) -> Option<Arc<Identity>> {
+        if let Some(identity) = self.seen.get(&seq) {
+            return Some(identity.clone());
+        }
+        match state.known(seq)? {
+            Known::InFlight(row) => Some(row.identity.clone()),
+            Known::Finished(row) => Some(row.identity.clone()),
+            Known::Retired(_) => None,
+        }
+    }
+}
+
+fn base(head: RecordHead, name: &str) -> Map<String, Value> {
+    let mut out = Map::new();
+    out.insert("type".into(), "event".into());
+    out.insert("event".into(), name.into());
+    out.insert("idx".into(), head.idx.into());
+    out.insert("at".into(), time::rfc3339(head.at).into());
+    out
+}
+
+fn server(head: RecordHead, name: &str, more: &Value) -> PublicEvent {
+    let mut out = base(head, name);
+    if let Value::Object(more) = more {
+        out.extend(more.clone());
+    }
+    PublicEvent {
+        tenant: None,
+        session: None,
+        correlation: None,
+        json: Value::Object(out),
+    }
+}
+
+fn about_session(head: RecordHead, name: &str, tenant: &Tenant, session: &SessionId) -> PublicEvent {
+    let mut out = base(head, name);
+    out.insert("sessionId".into(), session.as_str().into());
+    out.insert("tenant".into(), tenant.as_str().into());
+    PublicEvent {
+        tenant: Some(tenant.clone()),
+        session: Some(session.clone()),
+        correlation: None,
+        json: Value::Object(out),
+    }
+}
+
+fn command(head: RecordHead, name: &str, identity: &Identity, more: Map<String, Value>) -> PublicEvent {
+    let mut out = base(head, name);
+    out.extend(identity_members(identity));
+    out.extend(more);
+    out.insert("tenant".into(), identity.tenant.as_str().into());
+    PublicEvent {
+        tenant: Some(identity.tenant.clone()),
+        session: identity.session.clone(),
+        correlation: Some(identity.correlation_id()),
+        json: Value::Object(out),
+    }
+}
+
+/// What every view of a command shows of who asked for what.
+#[must_use]
+pub fn identity_members(identity: &Identity) -> Map<String, Value> {
+    let mut out = Map::new();
+    out.insert("id".into(), identity.public_id().as_str().into());
+    out.insert("command".into(), identity.kind.as_str().into());
+    out.insert("principal".into(), identity.principal.as_str().into());
+    out.insert("correlationId".into(), identity.correlation_id().as_str().into());
+    if let Some(place) = &identity.lane {
+        out.insert("lane".into(), place.lane.to_string().into());
+        out.insert("laneGeneration".into(), place.generation.into());
+        out.insert("laneSeq".into(), place.seq.into());
+    }
+    let text = |id: &Option<Id>| id.as_ref().map(|id| Value::from(id.as_str()));
+    let optional = [
+        (
+            "sessionId",
+            identity.session.as_ref().map(|id| id.as_str().into()),
+        ),
+        ("causationId", text(&identity.causation)),
+        ("retryOf", text(&identity.retry_of)),
+        (
+            "idempotencyKey",
+            identity.key.as_ref().map(|key| key.as_str().into()),
+        ),
+        ("ifSessionVersion", identity.if_version.map(Value::from)),
+    ];
+    out.extend(
+        optional
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?))),
+    );
+    if !identity.depends_on.is_empty() {
+        let ids: Vec<&str> = identity.depends_on.iter().map(Id::as_str).collect();
+        out.insert("dependsOn".into(), ids.into());
+    }
+    out
+}
+
+fn outcome_members(finished: &Finished) -> Map<String, Value> {
+    let mut out = Map::new();
+    out.insert(
+        "success".into(),
+        (finished.outcome == actum_model::Outcome::Succeeded).into(),
+    );
+    out.insert("outcome".into(), finished.outcome.as_str().into());
+    if let Some(fault) = &finished.fault {
+        out.insert("error".into(), fault_json(fault));
+    }
+    if let Some(version) = finished.session_version {
+        out.insert("sessionVersion".into(), version.into());
+    }
+    if finished.outcome == actum_model::Outcome::TimedOut {
+        out.insert("timedOut".into(), true.into());
+    }
+    out
+}

@@ -19,6 +19,7 @@ pub mod limits;
 pub mod outcome;
 pub mod response;
 pub mod restore;
+pub mod time;
 
 pub use config::RealmConfig;
 pub use contract::Contract;

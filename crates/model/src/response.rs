@@ -19,6 +19,8 @@ pub struct Response {
     pub idx: Option<u64>,
     /// True where a recorded outcome is given again.
     pub replayed: bool,
+    /// True where it left before the disk confirmed it (`batched` durability).
+    pub relaxed: bool,
 }
 
 /// What a response says.
@@ -58,6 +60,7 @@ impl Response {
             },
             idx: Some(row.finished_idx),
             replayed,
+            relaxed: false,
         }
     }
 
@@ -70,6 +73,20 @@ impl Response {
             body: Body::Refused(Box::new(fault)),
             idx: None,
             replayed: false,
+            relaxed: false,
+        }
+    }
+
+    /// The answer of a read.
+    #[must_use]
+    pub fn read(kind: &str, id: Option<&str>, data: &Value) -> Response {
+        Response {
+            identity: None,
+            asked: Some((kind.to_owned(), id.map(str::to_owned))),
+            body: Body::Read(Json::from_value(data).unwrap_or_default()),
+            idx: None,
+            replayed: false,
+            relaxed: false,
         }
     }
 
@@ -124,6 +141,9 @@ impl Response {
         }
         if self.replayed {
             push_raw(&mut out, "replayed", "true");
+        }
+        if self.relaxed {
+            push(&mut out, "durability", "batched");
         }
         out.push('}');
         out

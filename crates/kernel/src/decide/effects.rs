@@ -101,7 +101,7 @@ impl Decider<'_> {
         }
         match why {
             StopReason::Timeout => {
-                self.time_out(seq, ErrorCode::TimedOut, "its time ran out before it left".into())
+                self.time_out(seq, ErrorCode::TimedOut, "its time ran out before it left".into());
             }
             StopReason::Cancel { by, .. } => {
                 let fault = Fault::new(

@@ -1,0 +1,152 @@
+//! Effects on their way out and back: arguments are made whole again, the door carries them out, and what it
+//! says becomes inputs of the engine.
+
+use super::handle::Shared;
+use super::live::OutputChunk;
+use super::thread::Msg;
+use crate::door::{Door, DoorEvent, Job};
+use crate::redact::{self, Secret, Vault};
+use actum_engine::Start;
+use actum_kernel::State;
+use actum_model::effect::SettledAs;
+use actum_model::{ErrorCode, Fault, Json, Settlement, limits};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Output that is not yet durable is made so when this much has come.
+const CHECKPOINT_BYTES: usize = 64 * 1024;
+
+/// The arguments of a command before redaction. They stay in memory and nowhere else.
+pub(crate) struct Originals {
+    pub(crate) payload: Json,
+    pub(crate) secrets: Vec<Secret>,
+}
+
+/// The way out.
+pub(crate) struct Effects {
+    door: Door,
+    vault: Arc<Vault>,
+    originals: HashMap<u64, Originals>,
+    inbox: mpsc::WeakSender<Msg>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Effects {
+    pub(crate) fn new(
+        door: Door,
+        vault: Vault,
+        inbox: mpsc::WeakSender<Msg>,
+        runtime: tokio::runtime::Handle,
+    ) -> Effects {
+        Effects { door, vault: Arc::new(vault), originals: HashMap::new(), inbox, runtime }
+    }
+
+    pub(crate) fn remember(&mut self, seq: u64, originals: Originals) {
+        self.originals.insert(seq, originals);
+    }
+
+    pub(crate) fn forget(&mut self, seq: u64) {
+        self.originals.remove(&seq);
+    }
+
+    /// Lets an effect leave. It settles exactly once, whatever happens.
+    pub(crate) fn start(&mut self, start: Start, _state: &State) {
+        let originals = self.originals.remove(&start.seq);
+        let (door, vault, inbox) = (self.door.clone(), Arc::clone(&self.vault), self.inbox.clone());
+        self.runtime.spawn(async move {
+            let seq = start.seq;
+            let prepared = tokio::task::spawn_blocking(move || prepare(&start, originals, &vault)).await;
+            let fault = match prepared {
+                Ok(Ok(job)) => return door.start(job),
+                Ok(Err(fault)) => fault,
+                Err(error) => Fault::new(ErrorCode::Internal, error.to_string()),
+            };
+            let settlement = Settlement { settled: SettledAs::Failed, data: None, fault: Some(fault) };
+            send(&inbox, Msg::Settled { seq, settlement }).await;
+        });
+    }
+
+    pub(crate) fn stop(&self, seq: u64) {
+        self.door.stop(seq, Duration::from_millis(limits::STOP_GRACE_MS));
+    }
+}
+
+fn prepare(start: &Start, originals: Option<Originals>, vault: &Vault) -> Result<Job, Fault> {
+    let (payload, mut secrets) = match originals {
+        Some(originals) => (originals.payload.to_value(), originals.secrets),
+        None => (start.payload.to_value(), Vec::new()),
+    };
+    if redact::is_lost(&payload) {
+        let message = "a secret given inline was lost when the daemon ended";
+        return Err(Fault::new(ErrorCode::SecretUnavailable, message));
+    }
+    let (payload, resolved) = redact::resolve(&payload, vault)?;
+    secrets.extend(resolved);
+    Job::from_payload(start.seq, start.effect, &payload, secrets)
+}
+
+async fn send(inbox: &mpsc::WeakSender<Msg>, message: Msg) {
+    if let Some(inbox) = inbox.upgrade() {
+        let _ended = inbox.send(message).await;
+    }
+}
+
+/// Turns what the door says into inputs and live output, until the door is gone.
+pub(crate) async fn listen(
+    mut door: mpsc::UnboundedReceiver<DoorEvent>,
+    inbox: mpsc::WeakSender<Msg>,
+    shared: Arc<Shared>,
+) {
+    let mut kept: HashMap<(u64, &'static str), (u64, String)> = HashMap::new();
+    while let Some(event) = door.recv().await {
+        match event {
+            DoorEvent::Output { seq, stream, offset, data, credit } => {
+                let stream = stream.as_str();
+                show(&shared, seq, stream, offset, &data);
+                let (from, text) = kept.entry((seq, stream)).or_insert_with(|| (offset, String::new()));
+                text.push_str(&data);
+                if text.len() >= CHECKPOINT_BYTES {
+                    let (offset, data) = (*from, std::mem::take(text));
+                    kept.remove(&(seq, stream));
+                    // Only the newest edge is of use after a crash; the whole comes with the outcome.
+                    let data = tail(data);
+                    send(&inbox, Msg::Output { seq, stream, offset, data }).await;
+                }
+                drop(credit);
+            }
+            DoorEvent::Settled { seq, settlement } => {
+                kept.remove(&(seq, "stdout"));
+                kept.remove(&(seq, "stderr"));
+                send(&inbox, Msg::Settled { seq, settlement }).await;
+            }
+        }
+    }
+}
+
+fn tail(text: String) -> String {
+    let mut from = text.len().saturating_sub(limits::OUTPUT_EDGE_BYTES);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    text.get(from..).map(str::to_owned).unwrap_or(text)
+}
+
+fn show(shared: &Shared, seq: u64, stream: &'static str, offset: u64, data: &str) {
+    if shared.output.receiver_count() == 0 {
+        return;
+    }
+    let published = shared.published.load();
+    let Some(row) = published.state.command(seq) else { return };
+    let identity = &row.identity;
+    let _nobody = shared.output.send(Arc::new(OutputChunk {
+        tenant: identity.tenant.clone(),
+        session: identity.session.clone(),
+        correlation: identity.correlation_id(),
+        id: identity.public_id(),
+        stream,
+        offset,
+        data: data.to_owned(),
+    }));
+}

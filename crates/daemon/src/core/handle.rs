@@ -1,0 +1,246 @@
+//! The handle transports hold: submit, read, follow.
+
+use super::effects::Originals;
+use super::keys::DataKeys;
+use super::live::{self, LiveRecord, OutputChunk};
+use super::rate::Rates;
+use super::reads;
+use super::thread::{Msg, ReadRequest};
+use crate::redact;
+use actum_journal::{Blobs, Reader};
+use actum_kernel::State;
+use actum_model::contract::Admission;
+use actum_model::envelope::Caller;
+use actum_model::input::Submit;
+use actum_model::{Envelope, ErrorCode, Fault, Response};
+use arc_swap::ArcSwap;
+use serde_json::Value;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+/// Where one response goes: a connection's outbox, with the connection's own mark on it.
+#[derive(Debug)]
+pub struct ReplyTo {
+    /// The outbox.
+    pub outbox: mpsc::UnboundedSender<(u64, Response)>,
+    /// Comes back with the response.
+    pub tag: u64,
+}
+
+impl ReplyTo {
+    /// Sends the response. A connection that is gone has nobody who could read it.
+    pub(crate) fn send(self, response: Response) {
+        let _gone = self.outbox.send((self.tag, response));
+    }
+}
+
+/// A durable state.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// The state.
+    pub state: State,
+    /// The idx of the next record: all below are durable.
+    pub head: u64,
+}
+
+/// What the handle and the threads share.
+pub(crate) struct Shared {
+    pub(crate) keys: DataKeys,
+    pub(crate) rates: Rates,
+    pub(crate) clocks: super::clock::Clocks,
+    pub(crate) published: ArcSwap<Published>,
+    pub(crate) head: watch::Sender<u64>,
+    pub(crate) live: broadcast::Sender<Arc<LiveRecord>>,
+    pub(crate) output: broadcast::Sender<Arc<OutputChunk>>,
+    pub(crate) draining: watch::Sender<bool>,
+    pub(crate) fatal: watch::Sender<Option<Fault>>,
+    pub(crate) recovery: ArcSwap<Value>,
+    pub(crate) reader: Reader,
+    pub(crate) blobs: Blobs,
+    pub(crate) history: super::history::History,
+    pub(crate) realm: String,
+    pub(crate) allow_uncaged: bool,
+    pub(crate) durability: &'static str,
+    pub(crate) counters: Counters,
+}
+
+/// What is counted and not stored.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) refused: AtomicU64,
+    pub(crate) replayed: AtomicU64,
+    pub(crate) batches: AtomicU64,
+}
+
+/// The handle. Clones are cheap.
+#[derive(Clone)]
+pub struct Core {
+    pub(crate) inbox: mpsc::Sender<Msg>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Core {
+    /// Hands a checked envelope over. Exactly one response comes to `reply`, when all it rests on is durable.
+    /// Waits while the engine's queue is full, so that a fast sender is slowed instead of filling memory.
+    pub async fn submit(&self, caller: &Caller, envelope: Envelope, reply: ReplyTo) {
+        match envelope.contract().map(|contract| contract.admission) {
+            Some(Admission::Read) => self.read(caller, envelope, reply).await,
+            Some(Admission::Queued | Admission::Control) => self.command(caller, envelope, reply).await,
+            Some(Admission::Connection) | None => {
+                let message = format!("`{}` needs a connection of its own (WebSocket or stdio)", envelope.kind);
+                refuse(reply, &envelope, Fault::new(ErrorCode::InvalidInput, message));
+            }
+        }
+    }
+
+    /// Submits one command and waits for its response.
+    pub async fn call(&self, caller: &Caller, envelope: Envelope) -> Response {
+        let (outbox, mut inbox) = mpsc::unbounded_channel();
+        let (kind, id) = asked(&envelope);
+        self.submit(caller, envelope, ReplyTo { outbox, tag: 0 }).await;
+        match inbox.recv().await {
+            Some((_, response)) => response,
+            None => Response::refused(&kind, id.as_deref(), gone()),
+        }
+    }
+
+    async fn read(&self, caller: &Caller, envelope: Envelope, reply: ReplyTo) {
+        let request = ReadRequest { caller: caller.clone(), envelope, reply };
+        if let Err(error) = self.inbox.send(Msg::Read(Box::new(request))).await
+            && let Msg::Read(request) = error.0
+        {
+            refuse(request.reply, &request.envelope, gone());
+        }
+    }
+
+    async fn command(&self, caller: &Caller, mut envelope: Envelope, reply: ReplyTo) {
+        if *self.shared.draining.borrow() {
+            let fault = Fault::new(ErrorCode::ShuttingDown, "the daemon is draining");
+            return refuse(reply, &envelope, fault);
+        }
+        if !self.shared.allow_uncaged && envelope.kind.as_str() == "shell.run" {
+            let message = "`shell.run` has no cage in this version, and this daemon does not run without one";
+            return refuse(reply, &envelope, Fault::new(ErrorCode::UncagedRefused, message));
+        }
+        let fingerprint = self.shared.keys.fingerprint(caller, &envelope);
+        let mut originals = None;
+        if let Some(redacted) = redact::command(&envelope.payload) {
+            let whole = std::mem::replace(&mut envelope.payload, redacted.payload);
+            originals = Some(Originals { payload: whole, secrets: redacted.secrets });
+        }
+        let limited = self.shared.rates.take(caller, self.shared.clocks.monotonic_ms());
+        let redacted = originals.is_some();
+        let submit = Submit { caller: caller.clone(), envelope, fingerprint, redacted, limited };
+        let message = Msg::Submit { submit: Box::new(submit), originals: originals.map(Box::new), reply };
+        if let Err(error) = self.inbox.send(message).await
+            && let Msg::Submit { submit, reply, .. } = error.0
+        {
+            refuse(reply, &submit.envelope, gone());
+        }
+    }
+
+    /// The newest durable state.
+    #[must_use]
+    pub fn published(&self) -> Arc<Published> {
+        self.shared.published.load_full()
+    }
+
+    /// Durable records from now on. After `Lagged`, go on with [`Core::past`] behind the last idx seen.
+    #[must_use]
+    pub fn live(&self) -> broadcast::Receiver<Arc<LiveRecord>> {
+        self.shared.live.subscribe()
+    }
+
+    /// At most `max` durable records from `from_idx` on; none at the head. Reads the disk: call it where
+    /// blocking is allowed.
+    ///
+    /// # Errors
+    /// `RECORD_GONE` where they were compacted away, `JOURNAL_DAMAGED`.
+    pub fn past(&self, from_idx: u64, max: usize) -> Result<Vec<Arc<LiveRecord>>, Fault> {
+        let published = self.published();
+        live::past(&self.shared.reader, &published.state, from_idx, max)
+    }
+
+    /// Live output of running commands.
+    #[must_use]
+    pub fn output(&self) -> broadcast::Receiver<Arc<OutputChunk>> {
+        self.shared.output.subscribe()
+    }
+
+    /// What the last boot found and did.
+    #[must_use]
+    pub fn recovery(&self) -> Value {
+        (**self.shared.recovery.load()).clone()
+    }
+
+    /// Health, as `server.health` shows it.
+    #[must_use]
+    pub fn health(&self) -> Value {
+        reads::health(&self.shared)
+    }
+
+    /// True once the daemon drains.
+    #[must_use]
+    pub fn draining(&self) -> watch::Receiver<bool> {
+        self.shared.draining.subscribe()
+    }
+
+    /// The reason, once the core cannot go on. The process must end then.
+    #[must_use]
+    pub fn fatal(&self) -> watch::Receiver<Option<Fault>> {
+        self.shared.fatal.subscribe()
+    }
+
+    /// The realm's id in hex.
+    #[must_use]
+    pub fn realm_hex(&self) -> String {
+        self.shared.realm.clone()
+    }
+
+    /// A sealed blob.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, or `INTERNAL` where it cannot be read.
+    pub fn blob(&self, hash: &actum_model::Hash) -> Result<Vec<u8>, Fault> {
+        match self.shared.blobs.get(hash) {
+            Ok(Some(bytes)) => Ok(bytes),
+            Ok(None) => Err(Fault::new(ErrorCode::NotFound, format!("no blob {hash} is kept"))),
+            Err(error) => Err(live::read_fault(&error)),
+        }
+    }
+
+    /// Takes no new commands from now on.
+    pub fn drain(&self) {
+        self.shared.draining.send_replace(true);
+    }
+
+    /// Ends in order: everything decided is made durable, the journal is closed. Commands that still run are
+    /// stopped by the process ending, and classified at the next boot.
+    pub async fn close(&self) {
+        self.drain();
+        let (done, closed) = oneshot::channel();
+        if self.inbox.send(Msg::Close(done)).await.is_ok() {
+            let _ended = closed.await;
+        }
+    }
+}
+
+fn asked(envelope: &Envelope) -> (String, Option<String>) {
+    (envelope.kind.to_string(), envelope.id.as_ref().map(ToString::to_string))
+}
+
+fn refuse(reply: ReplyTo, envelope: &Envelope, fault: Fault) {
+    let (kind, id) = asked(envelope);
+    reply.send(Response::refused(&kind, id.as_deref(), fault));
+}
+
+fn gone() -> Fault {
+    Fault::new(ErrorCode::ShuttingDown, "the daemon has ended")
+}
+
+impl Counters {
+    pub(crate) fn add(counter: &AtomicU64, n: u64) {
+        counter.fetch_add(n, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,25 @@
+//! The core of the daemon: one thread that owns the engine and the journal's writer, and the handle through
+//! which transports submit commands and read durable state.
+//!
+//! It owns the clock, entropy and the keys. It knows no sockets (see `transport`) and starts no process
+//! itself (see `door`).
+
+mod clock;
+mod effects;
+mod handle;
+mod history;
+mod keys;
+mod live;
+mod open;
+mod options;
+mod rate;
+mod reads;
+mod snapshots;
+mod thread;
+mod ticker;
+
+pub use handle::{Core, Published, ReplyTo};
+pub use keys::{DataKeys, random_bytes};
+pub use live::{LiveRecord, OutputChunk};
+pub use open::{OpenFault, open};
+pub use options::CoreOptions;

@@ -1,0 +1,268 @@
+//! Opening: lock, keys, recovery, boot; then the engine's thread runs.
+
+use super::clock::Clocks;
+use super::effects::{self, Effects};
+use super::handle::{Core, Counters, Published, Shared};
+use super::history::History;
+use super::keys::DataKeys;
+use super::rate::Rates;
+use super::snapshots::Snapshots;
+use super::thread::{EngineThread, Msg};
+use super::ticker::Ticker;
+use super::{CoreOptions, random_bytes};
+use crate::door::{Door, DoorOptions};
+use crate::redact::Vault;
+use actum_engine::{Clock, Engine, Recovery, summary};
+use actum_journal::{
+    AppendError, Durability, FileError, FileStorage, OpenError, Opened, Options, RealmId, Storage,
+};
+use actum_kernel::State;
+use actum_model::event::Event;
+use actum_model::input::Boot;
+use actum_model::restore::Phase;
+use actum_model::{ErrorCode, Fault, Hash, Input, contract, limits};
+use arc_swap::ArcSwap;
+use serde_json::Value;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc, watch};
+
+/// Why a data directory could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.message)]
+pub struct OpenFault(pub Fault);
+
+impl OpenFault {
+    fn new(code: ErrorCode, error: &dyn std::error::Error) -> OpenFault {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            message = format!("{message}: {cause}");
+            source = cause.source();
+        }
+        OpenFault(Fault::new(code, message))
+    }
+}
+
+impl From<FileError> for OpenFault {
+    fn from(error: FileError) -> OpenFault {
+        let code = match &error {
+            FileError::Locked { .. } => ErrorCode::JournalLocked,
+            _ => ErrorCode::DataMissing,
+        };
+        OpenFault::new(code, &error)
+    }
+}
+
+impl From<OpenError> for OpenFault {
+    fn from(error: OpenError) -> OpenFault {
+        let code = match &error {
+            OpenError::Damaged { .. } | OpenError::Missing { .. } => ErrorCode::JournalDamaged,
+            OpenError::Header { .. } | OpenError::Refused { .. } => ErrorCode::JournalUnsupported,
+            _ => ErrorCode::JournalPoisoned,
+        };
+        OpenFault::new(code, &error)
+    }
+}
+
+impl From<std::io::Error> for OpenFault {
+    fn from(error: std::io::Error) -> OpenFault {
+        OpenFault::new(ErrorCode::DataMissing, &error)
+    }
+}
+
+impl From<AppendError> for OpenFault {
+    fn from(error: AppendError) -> OpenFault {
+        OpenFault::new(ErrorCode::JournalPoisoned, &error)
+    }
+}
+
+/// Opens a data directory and starts the core in the current tokio runtime. Blocks while it recovers.
+///
+/// # Errors
+/// `JOURNAL_LOCKED`, `JOURNAL_DAMAGED`, `JOURNAL_UNSUPPORTED`, `DATA_MISSING` or `JOURNAL_POISONED`.
+pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
+    let clocks = Clocks::start();
+    let runtime = tokio::runtime::Handle::try_current()
+        .map_err(|error| OpenFault::new(ErrorCode::Internal, &error))?;
+    let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(&options.data)?);
+    let keys = DataKeys::open(&options.data)?;
+    let journal_options = Options {
+        segment_bytes: options.segment_bytes,
+        durability: options.durability,
+        realm: Some(RealmId(keys.realm)),
+        decode_threads: 1,
+    };
+    let mut recovery = Recovery::new();
+    let opened = actum_journal::open(Arc::clone(&storage), &journal_options, &mut recovery)?;
+    let state = recovery.finish().state;
+    let (inbox, messages) = mpsc::channel(limits::INPUT_QUEUE_MAX);
+    let (door, door_events) = door(&options.data, &opened)?;
+    sweep(&runtime, &door, &state);
+    let shared = Arc::new(shared(options, keys, clocks, &opened, &state)?);
+    let weak = inbox.downgrade();
+    runtime.spawn(effects::listen(door_events, weak.clone(), Arc::clone(&shared)));
+    if options.durability == Durability::Batched {
+        runtime.spawn(sync_at_interval(weak.clone(), options.sync_interval_ms));
+    }
+    let vault = Vault::new(options.data.join("secrets"));
+    let core = Core { inbox, shared: Arc::clone(&shared) };
+    let elapsed_base = state.elapsed;
+    let last_idx = opened.report.snapshot.map_or(0, |idx| idx + 1);
+    let mut thread = EngineThread {
+        clock: Clock::resume(state.at, state.elapsed, clocks.wall_ms(), clocks.monotonic_ms()),
+        engine: Engine::new(state, opened.stager),
+        writer: opened.writer,
+        inbox: messages,
+        shared,
+        effects: Effects::new(door, vault, weak.clone(), runtime.clone()),
+        snapshots: Snapshots {
+            keeper: opened.keeper,
+            tree: opened.tree,
+            every_records: options.snapshot_every_records,
+            compact: options.compact,
+            last_idx,
+            busy: Arc::default(),
+            inbox: weak.clone(),
+        },
+        ticker: Ticker::start(&runtime, weak, clocks, elapsed_base),
+        runtime,
+        dispatches: Vec::new(),
+    };
+    let events = boot(&mut thread, options).map_err(OpenFault)?;
+    let took = clocks.monotonic_ms();
+    let found = summary(&opened.report, thread.engine.ahead(), &events, took);
+    thread.shared.recovery.store(Arc::new(found.0));
+    std::thread::Builder::new().name("engine".into()).spawn(move || thread.run())?;
+    Ok(core)
+}
+
+fn door(
+    data: &Path,
+    opened: &Opened,
+) -> Result<(Door, mpsc::UnboundedReceiver<crate::door::DoorEvent>), OpenFault> {
+    let spool = data.join("spool");
+    // What a killed daemon left in the spool was never part of the history.
+    if spool.exists() {
+        std::fs::remove_dir_all(&spool)?;
+    }
+    std::fs::create_dir_all(&spool)?;
+    let (events, receiver) = mpsc::unbounded_channel();
+    let blobs = opened.blobs.clone();
+    let seal = Arc::new(move |bytes: &[u8]| blobs.put(bytes).map_err(|error| error.to_string()));
+    Ok((Door::new(events, seal, DoorOptions::new(spool))?, receiver))
+}
+
+/// Ends processes that a killed daemon left behind, before their commands are classified.
+fn sweep(runtime: &tokio::runtime::Handle, door: &Door, state: &State) {
+    let left: Vec<Hash> = state
+        .commands
+        .values()
+        .filter_map(|row| match &row.phase {
+            Phase::Running(running) if running.dispatching => Some(running.effect),
+            _ => None,
+        })
+        .collect();
+    if left.is_empty() {
+        return;
+    }
+    let door = door.clone();
+    let grace = Duration::from_millis(limits::STOP_GRACE_MS);
+    let (done, swept) = std::sync::mpsc::channel();
+    runtime.spawn(async move {
+        let _gone = done.send(door.sweep(&left, grace).await);
+    });
+    // On a current-thread runtime nobody would run the task while this thread waits.
+    if let Ok(found) = swept.recv_timeout(Duration::from_secs(10)) {
+        tracing::debug!(?found, "looked for processes of the run before");
+    }
+}
+
+fn shared(
+    options: &CoreOptions,
+    keys: DataKeys,
+    clocks: Clocks,
+    opened: &Opened,
+    state: &State,
+) -> Result<Shared, OpenFault> {
+    let published = Published { state: state.clone(), head: state.next_idx };
+    let history = History::open(&options.data, opened.reader.clone())?;
+    Ok(Shared {
+        keys,
+        rates: Rates::new(options.rate_per_second, options.rate_burst),
+        clocks,
+        head: watch::Sender::new(published.head),
+        published: ArcSwap::from_pointee(published),
+        live: broadcast::Sender::new(limits::LIVE_EVENTS_QUEUED_MAX),
+        output: broadcast::Sender::new(limits::LIVE_EVENTS_QUEUED_MAX),
+        draining: watch::Sender::new(false),
+        fatal: watch::Sender::new(None),
+        recovery: ArcSwap::from_pointee(Value::Null),
+        reader: opened.reader.clone(),
+        blobs: opened.blobs.clone(),
+        history,
+        realm: opened.realm.to_string(),
+        allow_uncaged: options.allow_uncaged,
+        durability: match options.durability {
+            Durability::Strict => "strict",
+            Durability::Batched => "batched",
+        },
+        counters: Counters::default(),
+    })
+}
+
+/// Decides the boot, classifies everything and makes it durable. Gives the boot's events.
+fn boot(thread: &mut EngineThread, options: &CoreOptions) -> Result<Vec<Event>, Fault> {
+    let ahead = thread.engine.ahead();
+    let first = ahead.term == 0;
+    let random = || random_bytes::<16>().map_err(|error| Fault::new(ErrorCode::Internal, error.to_string()));
+    let incarnation = if first { random()? } else { ahead.incarnation };
+    let realm = thread.shared.keys.realm;
+    let boot = Boot {
+        realm: realm.to_vec(),
+        incarnation: incarnation.to_vec(),
+        node: node(),
+        build: env!("CARGO_PKG_VERSION").to_owned(),
+        contracts: contract::table_hash(),
+        config: options.config.clone(),
+    };
+    thread.writer.set_term(ahead.term + 1);
+    thread.boot(Input::Boot(boot))
+}
+
+fn node() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+async fn sync_at_interval(inbox: mpsc::WeakSender<Msg>, interval_ms: u64) {
+    let mut interval = tokio::time::interval(Duration::from_millis(interval_ms.max(1)));
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        let Some(inbox) = inbox.upgrade() else { return };
+        if inbox.send(Msg::Sync).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl EngineThread {
+    /// Takes the history up: boot and the classification of everything that was running, before any other
+    /// input. Gives the events of these records.
+    fn boot(&mut self, input: Input) -> Result<Vec<Event>, Fault> {
+        let (at, elapsed) = self.now();
+        self.decide(at, elapsed, input, None)?;
+        let of = |records: super::thread::Records| records.into_iter().flat_map(|(_, events)| events);
+        let mut events: Vec<Event> = of(self.commit()?).collect();
+        while self.engine.ahead().has_more() {
+            let before = self.engine.ahead().next_idx;
+            self.engine.go_on(at, elapsed).map_err(|error| Fault::new(ErrorCode::Internal, error.to_string()))?;
+            events.extend(of(self.commit()?));
+            if self.engine.ahead().next_idx == before {
+                break;
+            }
+        }
+        Ok(events)
+    }
+}

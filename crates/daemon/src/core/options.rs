@@ -1,0 +1,49 @@
+//! How a core is opened.
+
+use actum_journal::Durability;
+use actum_model::{RealmConfig, limits};
+use std::path::PathBuf;
+
+/// Options of [`super::open`].
+#[derive(Clone, Debug)]
+pub struct CoreOptions {
+    /// The data directory.
+    pub data: PathBuf,
+    /// Bounds and policies that decisions read.
+    pub config: RealmConfig,
+    /// When an answer may leave.
+    pub durability: Durability,
+    /// Under batched durability: milliseconds between two syncs.
+    pub sync_interval_ms: u64,
+    /// Bytes of a segment.
+    pub segment_bytes: u64,
+    /// Records between two snapshots; 0: none.
+    pub snapshot_every_records: u64,
+    /// Remove segments that two snapshots cover.
+    pub compact: bool,
+    /// Whether `shell.run` may run without a cage.
+    pub allow_uncaged: bool,
+    /// Submissions per second and principal; 0: no limit.
+    pub rate_per_second: u32,
+    /// Submissions in one burst.
+    pub rate_burst: u32,
+}
+
+impl CoreOptions {
+    /// The defaults over a data directory.
+    #[must_use]
+    pub fn new(data: impl Into<PathBuf>) -> CoreOptions {
+        CoreOptions {
+            data: data.into(),
+            config: RealmConfig::default(),
+            durability: Durability::Strict,
+            sync_interval_ms: 5,
+            segment_bytes: limits::SEGMENT_BYTES,
+            snapshot_every_records: limits::SNAPSHOT_EVERY_RECORDS,
+            compact: false,
+            allow_uncaged: false,
+            rate_per_second: limits::RATE_PER_SECOND,
+            rate_burst: limits::RATE_BURST,
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Answers read commands from a durable state, off the engine's thread.
+
+use super::handle::{Published, Shared};
+use super::thread::ReadRequest;
+use actum_kernel::{Known, read};
+use actum_model::ids::CommandId;
+use actum_model::limits::PAGE_DEFAULT;
+use actum_model::{Envelope, ErrorCode, Fault, Outcome, Response, time};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How long `command.wait` waits if it does not say.
+const WAIT_MS_DEFAULT: u64 = 30_000;
+
+/// Answers a read on the runtime.
+pub(crate) fn spawn(
+    runtime: &tokio::runtime::Handle,
+    shared: &Arc<Shared>,
+    published: Arc<Published>,
+    request: ReadRequest,
+) {
+    let shared = Arc::clone(shared);
+    runtime.spawn(async move {
+        let envelope = &request.envelope;
+        let id = envelope.id.as_ref().map(ToString::to_string);
+        let response = match answer(&shared, published, &request).await {
+            Ok(data) => Response::read(envelope.kind.as_str(), id.as_deref(), &data),
+            Err(fault) => Response::refused(envelope.kind.as_str(), id.as_deref(), fault),
+        };
+        request.reply.send(response);
+    });
+}
+
+async fn answer(
+    shared: &Arc<Shared>,
+    published: Arc<Published>,
+    request: &ReadRequest,
+) -> Result<Value, Fault> {
+    let envelope = &request.envelope;
+    let tenant = &request.caller.tenant;
+    let arguments = envelope.payload.to_value();
+    let state = &published.state;
+    match envelope.kind.as_str() {
+        "command.get" => read::command(state, tenant, &named(&arguments)?),
+        "command.why" => read::why(state, tenant, &named(&arguments)?),
+        "command.wait" => wait(shared, published, request, &arguments).await,
+        "server.health" => Ok(health(shared)),
+        "server.metrics" => Ok(metrics(shared, &published)),
+        "server.recovery" => Ok((**shared.recovery.load()).clone()),
+        "server.history" => {
+            let (shared, tenant) = (Arc::clone(shared), tenant.clone());
+            let read = tokio::task::spawn_blocking(move || shared.history.query(&tenant, &arguments, &published));
+            read.await.map_err(|error| Fault::new(ErrorCode::Internal, error.to_string()))?
+        }
+        "session.get" => session(&published, request, envelope),
+        "session.list" => {
+            let limit = arguments.get("limit").and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
+            let after = arguments.get("after").and_then(Value::as_str);
+            Ok(read::sessions(state, tenant, after, limit.unwrap_or(PAGE_DEFAULT)))
+        }
+        kind => Err(Fault::new(ErrorCode::Internal, format!("nothing answers `{kind}`"))),
+    }
+}
+
+fn named(arguments: &Value) -> Result<CommandId, Fault> {
+    let id = arguments.get("id").and_then(Value::as_str).unwrap_or_default();
+    CommandId::parse_any(id).map_err(|error| Fault::new(ErrorCode::InvalidInput, error.to_string()))
+}
+
+fn session(published: &Published, request: &ReadRequest, envelope: &Envelope) -> Result<Value, Fault> {
+    let missing = || Fault::new(ErrorCode::SessionRequired, "`session.get` needs a `sessionId`");
+    let id = envelope.session.as_ref().ok_or_else(missing)?;
+    read::session(&published.state, &request.caller.tenant, id)
+}
+
+/// Waits until the command has its outcome, looking again after each batch.
+async fn wait(
+    shared: &Arc<Shared>,
+    published: Arc<Published>,
+    request: &ReadRequest,
+    arguments: &Value,
+) -> Result<Value, Fault> {
+    let id = named(arguments)?;
+    let wait_ms = arguments.get("waitMs").and_then(Value::as_u64).unwrap_or(WAIT_MS_DEFAULT);
+    let tenant = &request.caller.tenant;
+    let mut head = shared.head.subscribe();
+    let mut latest = published;
+    let until_finished = async {
+        loop {
+            match latest.state.find(tenant, &id) {
+                Some(Known::InFlight(_)) => {}
+                _ => return read::command(&latest.state, tenant, &id),
+            }
+            if head.changed().await.is_err() {
+                return Err(Fault::new(ErrorCode::ShuttingDown, "the daemon has ended"));
+            }
+            latest = shared.published.load_full();
+        }
+    };
+    match tokio::time::timeout(Duration::from_millis(wait_ms), until_finished).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            let message = format!("`{id}` has not finished within {wait_ms} ms");
+            Err(Fault::new(ErrorCode::WaitTimeout, message))
+        }
+    }
+}
+
+/// `server.health`.
+pub(crate) fn health(shared: &Shared) -> Value {
+    let published = shared.published.load();
+    let draining = *shared.draining.borrow();
+    json!({
+        "status": if draining { "draining" } else { "ok" },
+        "version": env!("CARGO_PKG_VERSION"),
+        "realm": shared.realm,
+        "durability": shared.durability,
+        "cage": "none",
+        "uncagedAllowed": shared.allow_uncaged,
+        "head": published.head,
+        "term": published.state.term,
+        "inDoubt": published.state.in_doubt().count(),
+        "historyTime": time::rfc3339(published.state.at),
+    })
+}
+
+/// `server.metrics`.
+fn metrics(shared: &Shared, published: &Published) -> Value {
+    let state = &published.state;
+    let finished: serde_json::Map<String, Value> =
+        Outcome::ALL.iter().map(|o| (o.as_str().to_owned(), state.finished_as(*o).into())).collect();
+    json!({
+        "head": published.head,
+        "commandsAccepted": state.next_seq.saturating_sub(1),
+        "commandsInFlight": state.in_flight(),
+        "commandsInDoubt": state.in_doubt().count(),
+        "commandsFinished": finished,
+        "sessions": state.sessions.len(),
+        "lanes": state.lanes.len(),
+        "outcomesKept": state.outcomes.len(),
+        "tombstones": state.tombstones(),
+        "idempotencyKeysLive": state.keys_live(),
+        "refused": shared.counters.refused.load(Ordering::Relaxed),
+        "replayed": shared.counters.replayed.load(Ordering::Relaxed),
+        "batches": shared.counters.batches.load(Ordering::Relaxed),
+        "residentBytes": resident_bytes(),
+    })
+}
+
+/// Memory the daemon holds, bytes; 0 where the system does not tell.
+fn resident_bytes() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok());
+    pages.unwrap_or(0).saturating_mul(rustix::param::page_size() as u64)
+}

@@ -1,0 +1,72 @@
+//! Takes snapshots beside the engine: from a published state, on a thread of its own.
+
+use super::handle::Published;
+use super::thread::Msg;
+use actum_journal::{Keeper, SnapshotMeta, Tree};
+use actum_kernel::{State, state_digest};
+use actum_model::{Event, Hash, event::SnapshotTaken};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::mpsc;
+
+/// Decides when, and sees to it that only one is taken at a time.
+pub(crate) struct Snapshots {
+    pub(crate) keeper: Keeper,
+    pub(crate) tree: Tree,
+    pub(crate) every_records: u64,
+    pub(crate) compact: bool,
+    pub(crate) last_idx: u64,
+    pub(crate) busy: Arc<AtomicBool>,
+    pub(crate) inbox: mpsc::WeakSender<Msg>,
+}
+
+impl Snapshots {
+    /// Begins a snapshot of `published` if it is time for one. `head_hash` is the hash of its last record.
+    pub(crate) fn consider(&mut self, published: &Arc<Published>, head_hash: Hash) {
+        let due = self.every_records > 0 && published.head >= self.last_idx + self.every_records;
+        if !due || self.busy.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.last_idx = published.head;
+        let (keeper, tree, compact) = (self.keeper.clone(), self.tree.clone(), self.compact);
+        let (published, busy, inbox) = (Arc::clone(published), Arc::clone(&self.busy), self.inbox.clone());
+        let work = move || {
+            match take(&keeper, &tree, &published.state, head_hash) {
+                Ok(taken) => {
+                    if let Some(inbox) = inbox.upgrade() {
+                        let _ended = inbox.blocking_send(Msg::SnapshotTaken(taken));
+                    }
+                    if compact && let Err(error) = keeper.compact() {
+                        tracing::warn!(%error, "old segments could not be removed");
+                    }
+                }
+                // A snapshot only saves time at the next boot, so its failure stops nothing.
+                Err(error) => tracing::warn!(%error, "no snapshot was taken"),
+            }
+            busy.store(false, Ordering::Release);
+        };
+        if let Err(error) = std::thread::Builder::new().name("snapshot".into()).spawn(work) {
+            self.busy.store(false, Ordering::Release);
+            tracing::warn!(%error, "no thread for a snapshot");
+        }
+    }
+}
+
+/// Writes one snapshot of `state`, whose last record has the hash `head_hash`.
+///
+/// # Errors
+/// When its frontier cannot be read or the file cannot be written. The journal is not touched.
+pub(crate) fn take(
+    keeper: &Keeper,
+    tree: &Tree,
+    state: &State,
+    head_hash: Hash,
+) -> Result<SnapshotTaken, Box<dyn std::error::Error + Send + Sync>> {
+    let frontier = tree.frontier(state.next_idx)?;
+    let tree_root = frontier.root();
+    let (digest, _) = state_digest(state);
+    let idx = state.next_idx.saturating_sub(1);
+    let meta = SnapshotMeta { idx, term: state.term, hash: head_hash, frontier, state_digest: digest };
+    keeper.put_snapshot(&meta, state.pieces().map(|piece: Event| vec![piece]))?;
+    Ok(SnapshotTaken { idx, digest, tree_root })
+}

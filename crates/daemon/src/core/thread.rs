@@ -1,0 +1,275 @@
+//! The engine's thread: takes what has come, decides it, makes it durable in one batch, releases it.
+//! While it waits for the disk the next batch gathers in its inbox, so batches grow with the load.
+
+use super::effects::{Effects, Originals};
+use super::handle::{Counters, Published, ReplyTo, Shared};
+use super::snapshots::Snapshots;
+use super::{live, reads};
+use actum_engine::{Clock, Engine, Pending, Released};
+use actum_journal::{AppendError, Batch, Committed, Writer};
+use actum_kernel::RecordHead;
+use actum_model::envelope::{Caller, Envelope};
+use actum_model::event::{Event, SnapshotTaken};
+use actum_model::input::Submit;
+use actum_model::{Body, ErrorCode, Fault, Input, Response, Settlement, Stamped};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// A read on its way to durable state.
+pub(crate) struct ReadRequest {
+    pub(crate) caller: Caller,
+    pub(crate) envelope: Envelope,
+    pub(crate) reply: ReplyTo,
+}
+
+/// What comes to the engine's thread.
+pub(crate) enum Msg {
+    Submit { submit: Box<Submit>, originals: Option<Box<Originals>>, reply: ReplyTo },
+    Read(Box<ReadRequest>),
+    Settled { seq: u64, settlement: Settlement },
+    Output { seq: u64, stream: &'static str, offset: u64, data: String },
+    Tick,
+    /// Under batched durability: make durable what was released relaxed.
+    Sync,
+    SnapshotTaken(SnapshotTaken),
+    Close(oneshot::Sender<()>),
+}
+
+/// Records with where they stand.
+pub(crate) type Records = Vec<(RecordHead, Vec<Event>)>;
+
+/// Where the engine's answers go.
+pub(crate) enum To {
+    Reply(ReplyTo),
+    Read(Box<ReadRequest>),
+}
+
+/// Why the thread ended.
+pub(crate) enum End {
+    Closed(oneshot::Sender<()>),
+    /// Every handle is gone.
+    Dropped,
+    Failed(Fault),
+}
+
+pub(crate) struct EngineThread {
+    pub(crate) engine: Engine<To>,
+    pub(crate) writer: Writer,
+    pub(crate) clock: Clock,
+    pub(crate) inbox: mpsc::Receiver<Msg>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) effects: Effects,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) ticker: super::ticker::Ticker,
+    pub(crate) runtime: tokio::runtime::Handle,
+    /// Effects whose request became durable and that ask for their durable mark.
+    pub(crate) dispatches: Vec<u64>,
+}
+
+impl EngineThread {
+    /// Runs until the core is closed or cannot go on.
+    pub(crate) fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let (failure, done) = match self.turn_until_end() {
+            End::Closed(done) => (self.close().err(), Some(done)),
+            End::Dropped => (self.close().err(), None),
+            End::Failed(fault) => (Some(fault), None),
+        };
+        if let Some(fault) = failure {
+            tracing::error!(code = %fault.code, "{}", fault.message);
+            shared.fatal.send_replace(Some(fault));
+        }
+        if let Some(done) = done {
+            let _gone = done.send(());
+        }
+    }
+
+    fn turn_until_end(&mut self) -> End {
+        loop {
+            match self.turn() {
+                Ok(None) => {}
+                Ok(Some(end)) => return end,
+                Err(fault) => return End::Failed(fault),
+            }
+        }
+    }
+
+    /// One batch: gather, decide, make durable, release.
+    fn turn(&mut self) -> Result<Option<End>, Fault> {
+        let mut end = None;
+        if self.engine.is_idle() && self.dispatches.is_empty() && !self.engine.ahead().has_more() {
+            match self.inbox.blocking_recv() {
+                Some(message) => end = self.take(message)?,
+                None => return Ok(Some(End::Dropped)),
+            }
+        }
+        let (at, elapsed) = self.now();
+        for seq in std::mem::take(&mut self.dispatches) {
+            self.decide(at, elapsed, Input::Dispatch { seq }, None)?;
+        }
+        while end.is_none() && !self.engine.is_full() {
+            match self.inbox.try_recv() {
+                Ok(message) => end = self.take(message)?,
+                Err(_) => break,
+            }
+        }
+        let (at, elapsed) = self.now();
+        self.engine.go_on(at, elapsed).map_err(|error| internal(&error))?;
+        self.commit()?;
+        Ok(end)
+    }
+
+    pub(crate) fn now(&mut self) -> (u64, u64) {
+        let clocks = self.shared.clocks;
+        self.clock.stamp(clocks.wall_ms(), clocks.monotonic_ms())
+    }
+
+    pub(crate) fn decide(&mut self, at: u64, elapsed: u64, input: Input, to: Option<To>) -> Result<(), Fault> {
+        self.engine.input(&Stamped { at, elapsed, input }, to).map_err(|error| internal(&error))
+    }
+
+    fn take(&mut self, message: Msg) -> Result<Option<End>, Fault> {
+        let (at, elapsed) = self.now();
+        match message {
+            Msg::Submit { submit, originals, reply } => {
+                let seq = self.engine.ahead().next_seq;
+                self.decide(at, elapsed, Input::Submit(*submit), Some(To::Reply(reply)))?;
+                // Only an accepted command takes the number, and only it needs its secrets.
+                if let Some(originals) = originals.filter(|_| self.engine.ahead().next_seq > seq) {
+                    self.effects.remember(seq, *originals);
+                }
+            }
+            Msg::Read(request) => self.engine.read(To::Read(request)),
+            Msg::Settled { seq, settlement } => {
+                let settlement = Box::new(settlement);
+                self.decide(at, elapsed, Input::Outcome { seq, settlement }, None)?;
+            }
+            Msg::Output { seq, stream, offset, data } => {
+                let stream = stream.to_owned();
+                self.decide(at, elapsed, Input::Output { seq, stream, offset, data }, None)?;
+            }
+            Msg::Tick => self.decide(at, elapsed, Input::Tick, None)?,
+            Msg::Sync => {
+                self.writer.sync_pending().map_err(|error| poisoned(&error))?;
+            }
+            Msg::SnapshotTaken(taken) => self.decide(at, elapsed, Input::SnapshotTaken(taken), None)?,
+            Msg::Close(done) => return Ok(Some(End::Closed(done))),
+        }
+        Ok(None)
+    }
+
+    /// Makes the open batch durable and releases it. Gives its records.
+    pub(crate) fn commit(&mut self) -> Result<Records, Fault> {
+        if self.engine.is_idle() {
+            return Ok(Records::new());
+        }
+        let (batch, pending) = self.engine.seal();
+        let committed = flush(&mut self.writer, batch, &pending)?;
+        Ok(self.release(pending, &committed))
+    }
+
+    fn release(&mut self, pending: Pending<To>, committed: &Committed) -> Records {
+        let mut released = pending.release(committed);
+        Counters::add(&self.shared.counters.batches, 1);
+        let head = released.publish.state.next_idx;
+        let published = Arc::new(Published { state: released.publish.state.clone(), head });
+        self.shared.published.store(Arc::clone(&published));
+        for (to, mut response) in std::mem::take(&mut released.replies) {
+            self.count(&response);
+            response.relaxed = !committed.durable();
+            if let To::Reply(reply) = to {
+                reply.send(response);
+            }
+        }
+        for to in std::mem::take(&mut released.reads) {
+            if let To::Read(request) = to {
+                reads::spawn(&self.runtime, &self.shared, Arc::clone(&published), *request);
+            }
+        }
+        self.shared.head.send_replace(head);
+        self.tell(&released);
+        let records = std::mem::take(&mut released.records);
+        self.carry_out(released, &records);
+        self.ticker.set(published.state.due_elapsed(), published.state.due_at());
+        self.snapshots.consider(&published, committed.head_hash());
+        records
+    }
+
+    fn count(&self, response: &Response) {
+        let counters = &self.shared.counters;
+        if response.replayed {
+            Counters::add(&counters.replayed, 1);
+        } else if matches!(response.body, Body::Refused(_)) {
+            Counters::add(&counters.refused, 1);
+        }
+    }
+
+    fn tell(&self, released: &Released<To>) {
+        if self.shared.live.receiver_count() == 0 {
+            return;
+        }
+        for record in live::of_batch(released) {
+            let _nobody = self.shared.live.send(record);
+        }
+    }
+
+    fn carry_out(&mut self, released: Released<To>, records: &Records) {
+        for (_, events) in records {
+            for event in events {
+                if let Event::Finished(finished) = event {
+                    self.effects.forget(finished.seq);
+                }
+            }
+        }
+        for start in released.starts {
+            self.effects.start(start, &released.publish.state);
+        }
+        for seq in released.stops {
+            self.effects.stop(seq);
+        }
+        for (seq, doubt) in released.doubts {
+            let id = released.publish.state.command(seq).map(|row| row.identity.public_id().to_string());
+            tracing::error!(
+                command = id.as_deref().unwrap_or("?"),
+                reason = doubt.as_str(),
+                "a command is in doubt: nobody knows what came of its effect, and its lane waits"
+            );
+        }
+        self.dispatches.extend(released.dispatches);
+    }
+
+    fn close(mut self) -> Result<(), Fault> {
+        let (at, elapsed) = self.now();
+        self.decide(at, elapsed, Input::Close, None)?;
+        self.commit()?;
+        for (_, to) in self.engine.abandon() {
+            if let To::Reply(reply) = to {
+                let fault = Fault::new(ErrorCode::ShuttingDown, "the daemon ended before the command did")
+                    .with_hint("ask for it by its id when the daemon is back; it is not lost");
+                reply.send(Response::refused("", None, fault));
+            }
+        }
+        self.writer.close().map_err(|error| poisoned(&error))
+    }
+}
+
+fn flush(writer: &mut Writer, batch: Batch, pending: &Pending<To>) -> Result<Committed, Fault> {
+    let committed = match writer.flush(batch) {
+        // The fate of the write is not known: read what is there, and commit it or stop.
+        Err(AppendError::Unknown(_)) => writer.resolve(),
+        other => other,
+    };
+    let committed = committed.map_err(|error| poisoned(&error))?;
+    if pending.needs_sync() && !committed.durable() {
+        return writer.sync_pending().map_err(|error| poisoned(&error));
+    }
+    Ok(committed)
+}
+
+fn poisoned(error: &AppendError) -> Fault {
+    Fault::new(ErrorCode::JournalPoisoned, format!("{error}; nothing unacknowledged was released"))
+}
+
+fn internal(error: &dyn std::error::Error) -> Fault {
+    Fault::new(ErrorCode::Internal, error.to_string())
+}
