@@ -36,7 +36,7 @@ impl<'a> LeafFile<'a> {
 
     /// Leaf `idx`, `None` beyond the end.
     pub(crate) fn get(&mut self, idx: u64) -> Result<Option<Hash>, StorageError> {
-        if let Some(hash) = self.from_window(idx) {
+        if let Some(hash) = self.in_window(idx) {
             return Ok(Some(hash));
         }
         let mut window = vec![0; usize::try_from(WINDOW_LEAVES * LEAF_BYTES).unwrap_or(0)];
@@ -49,10 +49,10 @@ impl<'a> LeafFile<'a> {
         };
         window.truncate(count);
         (self.window, self.window_from) = (window, idx);
-        Ok(self.from_window(idx))
+        Ok(self.in_window(idx))
     }
 
-    fn from_window(&self, idx: u64) -> Option<Hash> {
+    fn in_window(&self, idx: u64) -> Option<Hash> {
         let at = usize::try_from(idx.checked_sub(self.window_from)? * LEAF_BYTES).ok()?;
         self.window
             .get(at..)?

@@ -1,5 +1,11 @@
 //! A fault at every write and every sync, then a crash: nothing that was committed is ever lost, nothing that
 //! was not staged ever appears, and after a failure nothing more is accepted.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may panic"
+)]
 
 mod common;
 

@@ -1,4 +1,10 @@
 //! Writing, closing and opening again, on a real folder.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may panic"
+)]
 
 mod common;
 

@@ -1,4 +1,10 @@
 //! Readers beside the writer, and the offline tools.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may panic"
+)]
 
 mod common;
 

@@ -1,4 +1,10 @@
 //! Snapshots, falling back, compaction, and what stays the same after it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may panic"
+)]
 
 mod common;
 

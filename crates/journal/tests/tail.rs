@@ -1,4 +1,10 @@
 //! The tail rule: what is cut, what is refused, and that opening can be repeated.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may panic"
+)]
 
 mod common;
 
