@@ -26,6 +26,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("actum-client", 5),
     ("actum", 6),
     ("actum-sim", 6),
+    ("actum-bench", 6),
     ("xtask", 7),
 ];
 

@@ -2,6 +2,7 @@
 //!
 //! Each command is one module. Nothing here is part of the product; no crate may depend on it.
 
+mod bench;
 mod ci;
 mod code;
 mod deep;
@@ -29,6 +30,10 @@ const COMMANDS: &[(&str, &str)] = &[
     ),
     ("ci", "test, then the short slices of the long runs that exist"),
     (
+        "bench",
+        "what Actum reaches above the floor of this disk; `--short` for a twentieth of it",
+    ),
+    (
         "deep",
         "the long runs: every property test again, optimised, with many more cases",
     ),
@@ -47,7 +52,8 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let command = arguments.next().unwrap_or_else(|| "help".to_owned());
-    if let Some(extra) = arguments.next() {
+    let argument = arguments.next();
+    if let Some(extra) = argument.as_ref().filter(|_| command != "bench") {
         bail!("`cargo xtask {command}` takes no argument, got `{extra}`");
     }
     let root = tree::workspace_root().context("cannot find the workspace")?;
@@ -57,6 +63,7 @@ fn run() -> Result<()> {
         "floors" => floors::run(&root),
         "ci" => ci::run(&root),
         "deep" => deep::run(&root),
+        "bench" => bench::run(&root, argument.as_deref()),
         "help" | "--help" | "-h" => {
             help();
             Ok(())

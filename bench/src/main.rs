@@ -1,0 +1,49 @@
+//! `cargo xtask bench`: the floor of this machine and, in the same run, what Actum reaches above it, over
+//! the real API of a real daemon on loopback, with the disk synced. One table; numbers, never assertions.
+
+mod boot;
+mod daemon;
+mod floor;
+mod load;
+mod publish;
+mod spread;
+mod table;
+mod wire;
+
+use anyhow::{Context, Result};
+use std::path::PathBuf;
+use table::{Row, Table};
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let actum = PathBuf::from(
+        arguments
+            .next()
+            .context("expected the path of the `actum` binary")?,
+    );
+    let scale = match arguments.next().as_deref() {
+        None => 1.0,
+        Some("--short") => 0.05,
+        Some(other) => anyhow::bail!("expected `--short` or nothing, got `{other}`"),
+    };
+    let mut table = Table::new();
+    let folder = tempfile::Builder::new()
+        .prefix("actum-bench-")
+        .tempdir_in(bench_root()?)?;
+    let floor = floor::measure(folder.path(), 2000)?;
+    table.add(Row::floor(&floor));
+    load::rungs(&actum, folder.path(), scale, &floor, &mut table)?;
+    boot::rungs(&actum, folder.path(), scale, &mut table)?;
+    publish::rung(&mut table);
+    table.print();
+    Ok(())
+}
+
+/// Where the data goes: beside the build, so on a real disk and not in a memory file system.
+fn bench_root() -> Result<PathBuf> {
+    let root = std::env::current_exe()?
+        .parent()
+        .context("the binary has no folder")?
+        .to_owned();
+    Ok(root)
+}
