@@ -274,14 +274,7 @@ impl State {
 
     fn waiting(&mut self, seq: u64) {
         self.looked_at(seq);
-        let held = self
-            .command(seq)
-            .is_some_and(|row| row.pending.iter().any(|dep| self.is_in_doubt(*dep)));
-        let due = if held {
-            u64::MAX
-        } else {
-            self.elapsed.saturating_add(self.config.dependency_wait_ms)
-        };
+        let due = self.wait_due(seq);
         self.command_mut(seq, |row| row.phase = Phase::Waiting { due });
     }
 
@@ -413,18 +406,18 @@ impl State {
         }
     }
 
+    /// Those that still wait for this command; the one accepted by this record is not filed yet.
     fn dependents_of(&self, seq: u64) -> Vec<u64> {
+        let fresh = self.fresh.as_ref().filter(|row| row.pending.contains(&seq));
         self.dependents
             .range((seq, 0)..=(seq, u64::MAX))
             .map(|(_, dependent)| *dependent)
+            .chain(fresh.map(|row| row.identity.seq))
             .collect()
     }
 
     /// A command has its outcome: those that depend on it learn of it, and those at the head go on.
     fn release_dependents(&mut self, seq: u64, outcome: Outcome) {
-        if self.dependents.is_empty() {
-            return;
-        }
         for dependent in self.dependents_of(seq) {
             self.dependents.remove(&(seq, dependent));
             self.command_mut(dependent, |row| {
@@ -433,14 +426,17 @@ impl State {
                     row.failed_dep = Some(seq);
                 }
             });
-            let Some(row) = self.commands.get(&dependent) else {
+            let Some(row) = self.command(dependent) else {
                 continue;
             };
-            let waiting = matches!(row.phase, Phase::Waiting { .. });
-            if waiting
-                && (row.pending.is_empty() || row.failed_dep.is_some())
-                && let Some(place) = &row.identity.lane
-            {
+            let Phase::Waiting { due } = row.phase else {
+                continue;
+            };
+            if !row.pending.is_empty() && row.failed_dep.is_none() {
+                if due == u64::MAX {
+                    self.bound_wait(dependent);
+                }
+            } else if let Some(place) = &row.identity.lane {
                 let key = LaneKey {
                     tenant: row.identity.tenant.clone(),
                     lane: place.lane.clone(),
@@ -448,6 +444,27 @@ impl State {
                 self.wake(key);
             }
         }
+    }
+
+    /// The doubt that held this wait is over: what it still waits for has its time from now on.
+    fn bound_wait(&mut self, seq: u64) {
+        let bound = self.wait_due(seq);
+        self.command_mut(seq, |row| {
+            if let Phase::Waiting { due } = &mut row.phase {
+                *due = bound;
+            }
+        });
+    }
+
+    /// Run time at which a wait for dependencies that starts now runs out: never while one is in doubt.
+    fn wait_due(&self, seq: u64) -> u64 {
+        let held = self
+            .command(seq)
+            .is_some_and(|row| row.pending.iter().any(|dep| self.is_in_doubt(*dep)));
+        if held {
+            return u64::MAX;
+        }
+        self.elapsed.saturating_add(self.config.dependency_wait_ms)
     }
 
     /// A dependency is in doubt: nobody's wait for it runs out.

@@ -132,7 +132,12 @@ impl Decider<'_> {
 
     /// Whether another step fits into this record.
     pub(crate) fn has_room(&self) -> bool {
-        self.events.len() + EVENTS_PER_STEP_MAX <= EVENTS_PER_RECORD_MAX
+        self.has_room_for(EVENTS_PER_STEP_MAX)
+    }
+
+    /// Whether this many more events fit into this record.
+    pub(crate) fn has_room_for(&self, events: usize) -> bool {
+        self.events.len() + events <= EVENTS_PER_RECORD_MAX
     }
 
     pub(crate) fn finish(&mut self, seq: u64, outcome: Outcome, data: Option<Json>, fault: Option<Fault>) {

@@ -2,6 +2,9 @@
 
 /// Largest message on any transport. Bigger bodies belong into blobs, and a parser must have a bound.
 pub const MESSAGE_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// Largest arguments of one command as canonical JSON. A record holds them twice, in its input and in the
+/// acceptance, beside what else it holds, and its body may have 16 MiB.
+pub const PAYLOAD_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Longest id of a command, session, correlation or key: long enough for a UUID with a path before it.
 pub const ID_CHARS_MAX: usize = 256;
 /// Dependencies of one command; more is a workflow, which wants lanes.

@@ -11,6 +11,8 @@ use actum_model::ids::CommandId;
 use actum_model::{Contract, ErrorCode, Fault, Json};
 use serde_json::Value;
 
+pub(crate) use session_create::EVENTS_MAX as CREATE_EVENTS_MAX;
+
 /// Carries out a started command: makes its events, the last of which is its `finished`.
 pub(crate) fn run(decider: &mut Decider<'_>, seq: u64, contract: &Contract, payload: &Json) {
     let arguments = payload.to_value();

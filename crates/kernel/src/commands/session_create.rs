@@ -6,6 +6,11 @@ use actum_model::limits::{ANNOTATION_KEY_CHARS_MAX, ANNOTATIONS_MAX, SESSIONS_MA
 use actum_model::{ErrorCode, Fault, Json, Outcome};
 use serde_json::{Map, Value, json};
 
+/// Annotations a session may start with: a record has room for them beside what else it holds.
+const METADATA_MAX: usize = ANNOTATIONS_MAX / 2;
+/// Events that carrying it out may make, from `started` on.
+pub(crate) const EVENTS_MAX: usize = METADATA_MAX + 8;
+
 pub(super) fn run(decider: &mut Decider<'_>, seq: u64, arguments: &Value) {
     let Some(row) = decider.row(seq) else { return };
     let tenant = row.identity.tenant.clone();
@@ -53,11 +58,9 @@ fn metadata(arguments: &Value) -> Result<Vec<(String, Json)>, Fault> {
             ));
         }
     };
-    // A record has room for this many events beside those of the command itself.
-    let most = ANNOTATIONS_MAX / 2;
-    if members.len() > most {
+    if members.len() > METADATA_MAX {
         let message = format!(
-            "a session starts with at most {most} annotations, got {}",
+            "a session starts with at most {METADATA_MAX} annotations, got {}",
             members.len()
         );
         return Err(Fault::new(ErrorCode::LimitExceeded, message));

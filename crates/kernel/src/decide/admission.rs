@@ -8,6 +8,7 @@ use actum_model::event::{Accepted, Event};
 use actum_model::hash::Fingerprint;
 use actum_model::ids::{CommandId, SessionId};
 use actum_model::input::Submit;
+use actum_model::limits::PAYLOAD_BYTES_MAX;
 use actum_model::outcome::{Identity, LanePlace};
 use actum_model::restore::LaneKey;
 use actum_model::{Envelope, ErrorCode, Fault, Json, Lane, contract};
@@ -29,6 +30,9 @@ impl Decider<'_> {
             let message = format!("no command kind is named `{}`", envelope.kind);
             return Reply::Refused(Fault::new(ErrorCode::UnknownCommand, message));
         };
+        if let Err(fault) = small_enough(&envelope.payload) {
+            return Reply::Refused(fault);
+        }
         let lane = lane_of(contract, submit);
         match self.repetition(submit, lane.as_ref()) {
             Ok(None) => {}
@@ -36,7 +40,7 @@ impl Decider<'_> {
             Err(fault) => return Reply::Refused(fault),
         }
         let checked = self
-            .room(submit)
+            .room(submit, contract)
             .and_then(|()| self.dependencies(submit, lane.as_ref()));
         let deps = match checked {
             Ok(deps) => deps,
@@ -82,7 +86,17 @@ impl Decider<'_> {
         if entry.fingerprint != fingerprint {
             return Err(conflict(field));
         }
-        match self.state.known(entry.seq) {
+        let known = self.state.known(entry.seq);
+        let asked_by = match &known {
+            Some(Known::InFlight(row)) => Some(&row.identity.principal),
+            Some(Known::Finished(row)) => Some(&row.identity.principal),
+            // Of a retired command only the fingerprint is left, which covers who asked.
+            Some(Known::Retired(_)) | None => None,
+        };
+        if asked_by.is_some_and(|principal| *principal != submit.caller.principal) {
+            return Err(conflict(field));
+        }
+        match known {
             Some(Known::InFlight(_)) => Ok(Some(Reply::Joined(entry.seq))),
             Some(Known::Finished(_)) => Ok(Some(Reply::Recorded(entry.seq))),
             Some(Known::Retired(_)) | None => {
@@ -92,14 +106,16 @@ impl Decider<'_> {
         }
     }
 
-    fn room(&self, submit: &Submit) -> Result<(), Fault> {
+    fn room(&self, submit: &Submit, contract: &Contract) -> Result<(), Fault> {
         if let Some(retry_after_ms) = submit.limited {
             let message = format!("too many submissions, wait {retry_after_ms} ms");
             return Err(Fault::new(ErrorCode::RateLimited, message)
                 .with_details(&json!({"retryAfterMs": retry_after_ms})));
         }
         let config = &self.state.config;
-        if self.state.in_flight() as u64 >= config.in_flight_max {
+        // A control command is over when its record ends, and may be the only way to make room.
+        let stays = contract.admission != Admission::Control;
+        if stays && self.state.in_flight() as u64 >= config.in_flight_max {
             let message = format!(
                 "{} commands are unfinished, the bound is reached",
                 config.in_flight_max
@@ -241,6 +257,16 @@ impl Decider<'_> {
         }
         envelope.session.clone()
     }
+}
+
+/// A record holds the arguments twice: in its input and in the acceptance.
+fn small_enough(payload: &Json) -> Result<(), Fault> {
+    let bytes = payload.as_str().len();
+    if bytes <= PAYLOAD_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("the arguments have {bytes} bytes, expected at most {PAYLOAD_BYTES_MAX}");
+    Err(Fault::new(ErrorCode::LimitExceeded, message).with_hint("put large bodies into files and name them"))
 }
 
 fn lane_of(contract: &Contract, submit: &Submit) -> Option<Lane> {

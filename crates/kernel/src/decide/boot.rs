@@ -2,7 +2,7 @@
 
 use super::Decider;
 use actum_model::effect::{Doubt, RecoveryClass};
-use actum_model::event::{Booted, Event};
+use actum_model::event::{Booted, Event, StopReason};
 use actum_model::input::Boot;
 use actum_model::restore::{Phase, Running};
 use actum_model::{Contract, ErrorCode, Fault, Outcome, contract};
@@ -47,6 +47,7 @@ impl Decider<'_> {
             };
             self.emit(Event::Recovered { seq, class });
             match class {
+                RecoveryClass::Recoverable if running.stopping.is_some() => self.stopped(seq, running),
                 RecoveryClass::Interrupted => {
                     let message = "the daemon died while it ran in its cage";
                     self.finish(
@@ -61,6 +62,21 @@ impl Decider<'_> {
                 }
                 RecoveryClass::InDoubt | RecoveryClass::Recoverable | RecoveryClass::Queued => {}
             }
+        }
+    }
+
+    /// It was being stopped, and what carried it out died with the daemon: the stop is over.
+    fn stopped(&mut self, seq: u64, running: &Running) {
+        match &running.stopping {
+            Some(StopReason::Cancel { by, .. }) => {
+                let fault = Fault::new(ErrorCode::Cancelled, format!("cancelled by `{by}` while it ran"));
+                self.finish(seq, Outcome::Cancelled, None, Some(fault));
+            }
+            Some(StopReason::Timeout) => {
+                let message = "its time ran out, and it ended with the daemon";
+                self.time_out(seq, ErrorCode::TimedOut, message.into());
+            }
+            None => {}
         }
     }
 }

@@ -15,7 +15,11 @@ impl Decider<'_> {
             if due > self.head.elapsed {
                 break;
             }
+            let before = self.events.len();
             self.run_out(seq);
+            if self.events.len() == before {
+                break;
+            }
         }
         self.expire_keys();
         self.expire_outcomes();
@@ -62,7 +66,10 @@ impl Decider<'_> {
             .finish_order
             .iter()
             .filter_map(|seq| self.state.outcomes.get(seq));
-        let expired = rows.take_while(|row| row.finished_at.saturating_add(age) <= self.head.at);
+        // What this record finished is still to be answered, so it stays.
+        let idx = self.head.idx;
+        let expired = rows
+            .take_while(|row| row.finished_at.saturating_add(age) <= self.head.at && row.finished_idx != idx);
         let count = expired.take(10_000).count() as u64;
         if count > 0 {
             self.emit(Event::OutcomesPruned { count });

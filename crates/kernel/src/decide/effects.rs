@@ -94,6 +94,10 @@ impl Decider<'_> {
         let Some((running, contract)) = self.running(seq) else {
             return;
         };
+        if running.stopping.is_some() || running.doubt.is_some() {
+            // The first reason counts; a doubt leaves nothing to stop.
+            return;
+        }
         let left = running.dispatching || contract.read_only() || contract.idempotent;
         if left {
             self.emit(Event::Stopping { seq, why });

@@ -20,10 +20,26 @@ impl Decider<'_> {
             else {
                 return;
             };
-            if !self.look_at(head) {
+            if self.needs_a_record_of_its_own(head) || !self.look_at(head) {
                 return;
             }
         }
+    }
+
+    /// A creation waits for the next record where this one has no room for its annotations, or has created its
+    /// session already: the record's position is the session's generation, which never repeats.
+    fn needs_a_record_of_its_own(&self, seq: u64) -> bool {
+        let Some(row) = self.state.command(seq) else {
+            return false;
+        };
+        if row.identity.kind.as_str() != "session.create" {
+            return false;
+        }
+        let created = |event: &Event| {
+            matches!(event, Event::SessionCreated { tenant, session }
+                if *tenant == row.identity.tenant && Some(session) == row.identity.session.as_ref())
+        };
+        !self.has_room_for(commands::CREATE_EVENTS_MAX) || self.events.iter().any(created)
     }
 
     fn next_ready(&self) -> Option<LaneKey> {

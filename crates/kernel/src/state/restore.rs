@@ -2,30 +2,34 @@
 
 use super::{IdEntry, Key, KeyEntry, LaneState, Ready, Session, State};
 use actum_model::hash::Fingerprint;
-use actum_model::restore::{LaneKey, LaneRow, MetaRow, PackedTable, Restore, SessionRow};
+use actum_model::restore::{CommandRow, LaneKey, LaneRow, MetaRow, PackedTable, Restore, SessionRow};
 use actum_model::{Event, Outcome, OutcomeRow};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Rows of one piece. Small enough to decode on several threads, large enough to cost nothing.
 const ROWS_PER_PIECE: usize = 2048;
+/// Bytes of texts in one piece, beyond which it ends: a frame has a bound, and rows may be large.
+const TEXT_BYTES_PER_PIECE: usize = 1024 * 1024;
 /// Rows of one packed piece.
 const PACKED_PER_PIECE: usize = 16_384;
 
 impl State {
     /// The pieces of this state in their fixed order, as events.
     pub fn pieces(&self) -> impl Iterator<Item = Event> + '_ {
-        let sessions: Vec<_> = self.session_rows().collect();
-        let lanes: Vec<_> = self.lane_rows().collect();
-        let commands: Vec<_> = self.commands.values().map(|row| (**row).clone()).collect();
+        let sessions = self.session_rows().flat_map(session_parts);
+        let lanes = self.lane_rows();
+        let commands = self.commands.values().map(|row| (**row).clone());
+        let outcomes = self.outcome_rows().map(|row| (**row).clone());
         std::iter::once(Restore::Meta(Box::new(self.meta_row())))
-            .chain(runs(sessions).map(Restore::Sessions))
-            .chain(runs(lanes).map(Restore::Lanes))
+            .chain(runs(sessions, session_bytes).map(Restore::Sessions))
+            .chain(runs(lanes, |row| row.queue.len() * 9).map(Restore::Lanes))
             .chain(self.packed(PackedTable::Ids))
             .chain(self.packed(PackedTable::Tombstones))
             .chain(self.packed(PackedTable::Keys))
             .chain(self.packed(PackedTable::KeyExpiry))
-            .chain(self.outcome_pieces())
-            .chain(runs(commands).map(Restore::Commands))
+            .chain(runs(outcomes, |row| row.weight_bytes() as usize).map(Restore::Outcomes))
+            .chain(runs(commands, command_bytes).map(Restore::Commands))
             .map(|piece| Event::Restore(Box::new(piece)))
     }
 
@@ -76,18 +80,6 @@ impl State {
         self.finish_order.iter().filter_map(|seq| self.outcomes.get(seq))
     }
 
-    fn outcome_pieces(&self) -> impl Iterator<Item = Restore> + '_ {
-        let mut rows = self.outcome_rows();
-        std::iter::from_fn(move || {
-            let piece: Vec<OutcomeRow> = rows
-                .by_ref()
-                .take(ROWS_PER_PIECE)
-                .map(|row| (**row).clone())
-                .collect();
-            (!piece.is_empty()).then_some(Restore::Outcomes(piece))
-        })
-    }
-
     /// The pieces of a compact table, each row as its fixed bytes.
     pub(super) fn packed(&self, table: PackedTable) -> Box<dyn Iterator<Item = Restore> + '_> {
         match table {
@@ -113,15 +105,7 @@ impl State {
     pub(crate) fn restore(&mut self, piece: Restore) {
         match piece {
             Restore::Meta(meta) => self.restore_meta(*meta),
-            Restore::Sessions(rows) => self.sessions.extend(rows.into_iter().map(|row| {
-                let session = Session {
-                    generation: row.generation,
-                    version: row.version,
-                    created_at: row.created_at,
-                    metadata: row.metadata.into_iter().collect(),
-                };
-                ((row.tenant, row.session), session)
-            })),
+            Restore::Sessions(rows) => rows.into_iter().for_each(|row| self.restore_session(row)),
             Restore::Lanes(rows) => self.restore_lanes(rows),
             Restore::Commands(rows) => rows.into_iter().for_each(|row| self.file(Arc::new(row))),
             Restore::Outcomes(rows) => {
@@ -154,17 +138,30 @@ impl State {
         }
     }
 
+    /// A session with much metadata comes in several rows.
+    fn restore_session(&mut self, row: SessionRow) {
+        let key = (row.tenant, row.session);
+        if let Some(session) = self.sessions.get_mut(&key) {
+            session.metadata.extend(row.metadata);
+            return;
+        }
+        let session = Session {
+            generation: row.generation,
+            version: row.version,
+            created_at: row.created_at,
+            metadata: row.metadata.into_iter().collect(),
+        };
+        self.sessions.insert(key, session);
+    }
+
     fn restore_lanes(&mut self, rows: Vec<LaneRow>) {
-        let places: Vec<(LaneKey, u64)> = self
+        let places: BTreeMap<LaneKey, u64> = self
             .ready
             .iter()
             .map(|(place, key)| (key.clone(), *place))
             .collect();
         for row in rows {
-            let place = places
-                .iter()
-                .find(|(key, _)| *key == row.key)
-                .map(|(_, place)| *place);
+            let place = places.get(&row.key).copied();
             let lane = LaneState {
                 generation: row.generation,
                 last_seq: row.last_seq,
@@ -250,10 +247,47 @@ fn pack<'a, T: 'a>(
     }))
 }
 
-fn runs<T>(rows: Vec<T>) -> impl Iterator<Item = Vec<T>> {
-    let mut rows = rows.into_iter();
+/// Rows in runs that one piece holds.
+fn runs<T>(rows: impl Iterator<Item = T>, text_bytes: fn(&T) -> usize) -> impl Iterator<Item = Vec<T>> {
+    let mut rows = rows.peekable();
     std::iter::from_fn(move || {
-        let run: Vec<T> = rows.by_ref().take(ROWS_PER_PIECE).collect();
-        (!run.is_empty()).then_some(run)
+        let mut run = vec![rows.next()?];
+        let mut bytes = run.first().map_or(0, text_bytes);
+        while run.len() < ROWS_PER_PIECE {
+            let Some(row) = rows.next_if(|row| bytes + text_bytes(row) <= TEXT_BYTES_PER_PIECE) else {
+                break;
+            };
+            bytes += text_bytes(&row);
+            run.push(row);
+        }
+        Some(run)
+    })
+}
+
+fn session_bytes(row: &SessionRow) -> usize {
+    row.metadata
+        .iter()
+        .map(|(key, value)| key.len() + value.as_str().len())
+        .sum()
+}
+
+fn command_bytes(row: &CommandRow) -> usize {
+    row.payload.as_ref().map_or(0, |payload| payload.as_str().len())
+}
+
+/// A session as rows none of which is too large for a piece: its metadata in parts.
+fn session_parts(row: SessionRow) -> impl Iterator<Item = SessionRow> {
+    let head = SessionRow {
+        metadata: BTreeMap::new(),
+        ..row.clone()
+    };
+    let parts: Vec<_> = runs(row.metadata.into_iter(), |(key, value)| {
+        key.len() + value.as_str().len()
+    })
+    .collect();
+    let parts = if parts.is_empty() { vec![Vec::new()] } else { parts };
+    parts.into_iter().map(move |part| SessionRow {
+        metadata: part.into_iter().collect(),
+        ..head.clone()
     })
 }

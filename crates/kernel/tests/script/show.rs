@@ -1,0 +1,136 @@
+//! How events, replies and rows are printed: one short line each, commands by their ids.
+
+use actum_kernel::{Known, Reply, State};
+use actum_model::event::StopReason;
+use actum_model::outcome::Identity;
+use actum_model::restore::Phase;
+use actum_model::{Event, Fault};
+
+/// The id of a command by its number; `#7` where it is not known (any more).
+pub(crate) fn name(state: &State, seq: u64) -> String {
+    match state.known(seq) {
+        Some(Known::InFlight(row)) => row.identity.public_id().to_string(),
+        Some(Known::Finished(row)) => row.identity.public_id().to_string(),
+        _ => format!("#{seq}"),
+    }
+}
+
+/// An event. `state` is the state after its record.
+pub(crate) fn event(state: &State, event: &Event) -> String {
+    let of = |seq: &u64| name(state, *seq);
+    match event {
+        Event::Booted(booted) => format!("booted, term {}, clean {}", booted.term, booted.clean),
+        Event::ConfigActivated { .. } => "config activated".to_owned(),
+        Event::Accepted(accepted) => format!(
+            "accepted {}{}",
+            accepted.identity.public_id(),
+            place(&accepted.identity)
+        ),
+        Event::Waiting { seq, on } => {
+            let on: Vec<String> = on.iter().map(of).collect();
+            format!("waiting {} for {}", of(seq), on.join(", "))
+        }
+        Event::Started { seq } => format!("started {}", of(seq)),
+        Event::Finished(finished) => {
+            let version = finished
+                .session_version
+                .map_or(String::new(), |v| format!(", version {v}"));
+            let data = finished
+                .data
+                .as_ref()
+                .map_or(String::new(), |data| format!(" {}", data.as_str()));
+            let fault = finished
+                .fault
+                .as_deref()
+                .map_or(String::new(), |found| format!(", {}", fault(found)));
+            let outcome = finished.outcome.as_str();
+            format!("finished {} {outcome}{version}{data}{fault}", of(&finished.seq))
+        }
+        Event::EffectRequested { seq, .. } => format!("effect requested {}", of(seq)),
+        Event::EffectDispatching { seq } => format!("effect dispatching {}", of(seq)),
+        Event::EffectSettled { seq, settlement } => {
+            format!("effect settled {} {:?}", of(seq), settlement.settled)
+        }
+        Event::EffectLate { seq, settlement } => format!("effect late {} {:?}", of(seq), settlement.settled),
+        Event::Stopping { seq, why } => match why {
+            StopReason::Timeout => format!("stopping {}, timeout", of(seq)),
+            StopReason::Cancel { by, .. } => format!("stopping {}, cancelled by {by}", of(seq)),
+        },
+        Event::InDoubt { seq, reason } => format!("in doubt {}, {}", of(seq), reason.as_str()),
+        Event::Recovered { seq, class } => format!("recovered {} as {}", of(seq), class.as_str()),
+        Event::Resolved(resolved) => format!(
+            "resolved {} {} by {}",
+            of(&resolved.seq),
+            resolved.resolution.as_str(),
+            resolved.by
+        ),
+        Event::OutputKept {
+            seq, offset, data, ..
+        } => format!("output {} at {offset}: {data}", of(seq)),
+        Event::SessionAnnotated { session, key, .. } => format!("session {session} annotated {key}"),
+        Event::SessionCreated { session, .. } => format!("session {session} created"),
+        Event::SessionDeleted { session, .. } => format!("session {session} deleted"),
+        Event::OutcomesPruned { count } => format!("outcomes pruned {count}"),
+        Event::TombstonesDropped { count } => format!("tombstones dropped {count}"),
+        Event::KeysExpired { count } => format!("keys expired {count}"),
+        Event::SnapshotTaken(_) => "snapshot taken".to_owned(),
+        Event::Closed {} => "closed".to_owned(),
+        Event::Restore(_) => "restore".to_owned(),
+    }
+}
+
+fn place(identity: &Identity) -> String {
+    identity
+        .lane
+        .as_ref()
+        .map_or(", control".to_owned(), |p| format!(", {} {}", p.lane, p.seq))
+}
+
+/// A fault: its code and what it says.
+pub(crate) fn fault(fault: &Fault) -> String {
+    format!("{}: {}", fault.code, fault.message)
+}
+
+/// A reply.
+pub(crate) fn reply(state: &State, reply: &Reply) -> String {
+    match reply {
+        Reply::Refused(found) => format!("= refused {}", fault(found)),
+        Reply::Accepted(seq) => format!("= accepted {}", name(state, *seq)),
+        Reply::Joined(seq) => format!("= joined {}", name(state, *seq)),
+        Reply::Recorded(seq) => {
+            let outcome = state.outcomes.get(seq).map_or("gone", |row| row.outcome.as_str());
+            format!("= recorded {} {outcome}", name(state, *seq))
+        }
+    }
+}
+
+/// Where a command stands.
+pub(crate) fn known(known: Option<&Known>) -> String {
+    match known {
+        None => "unknown".to_owned(),
+        Some(Known::Retired(_)) => "retired".to_owned(),
+        Some(Known::Finished(row)) => {
+            let fault = row
+                .fault
+                .as_deref()
+                .map_or(String::new(), |fault| format!(" {}", fault.code));
+            let started = if row.started_idx.is_some() {
+                "started"
+            } else {
+                "never started"
+            };
+            format!("{}{fault}, {started}", row.outcome.as_str())
+        }
+        Some(Known::InFlight(row)) => match &row.phase {
+            Phase::Queued => "queued".to_owned(),
+            Phase::Waiting { due } if *due == u64::MAX => "waiting, without end".to_owned(),
+            Phase::Waiting { .. } => "waiting".to_owned(),
+            Phase::Running(running) => match (running.doubt, &running.stopping, running.dispatching) {
+                (Some(doubt), ..) => format!("in doubt, {}", doubt.as_str()),
+                (None, Some(_), _) => "stopping".to_owned(),
+                (None, None, true) => "running, dispatched".to_owned(),
+                (None, None, false) => "running, not dispatched".to_owned(),
+            },
+        },
+    }
+}

@@ -1,0 +1,401 @@
+//! The state a script works on, with everything that is checked at every step.
+
+use super::show;
+use actum_kernel::{RecordHead, State, advance, apply_event, apply_record, decide, state_digest};
+use actum_model::effect::{SettledAs, Settlement};
+use actum_model::envelope::{Caller, Envelope};
+use actum_model::ids::{CommandId, Principal, SessionId, Tenant};
+use actum_model::input::{Boot, Submit};
+use actum_model::limits::EVENTS_PER_RECORD_MAX;
+use actum_model::{ErrorCode, Event, Fault, Hash, Input, Json, RealmConfig, Stamped};
+
+/// Records of a script after which states are no longer compared at every step, which would be slow.
+const COMPARED_RECORDS: usize = 200;
+
+pub(crate) struct World {
+    name: String,
+    state: State,
+    /// The state that `apply` alone comes to.
+    shadow: State,
+    at: u64,
+    elapsed: u64,
+    config: RealmConfig,
+    records: Vec<(RecordHead, Vec<Event>)>,
+}
+
+impl World {
+    pub(crate) fn new(name: &str) -> World {
+        World {
+            name: name.to_owned(),
+            state: State::default(),
+            shadow: State::default(),
+            at: 1_800_000_000_000,
+            elapsed: 0,
+            config: RealmConfig::default(),
+            records: Vec::new(),
+        }
+    }
+
+    pub(crate) fn step(&mut self, line: &str) -> Vec<String> {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "boot" => self.boot(),
+            "submit" => self.submit(rest),
+            "many" => self.many(rest),
+            "submit-wide" => self.submit_wide(rest),
+            "submit-large" => self.submit_large(rest),
+            "quietly" => self.quietly(rest),
+            "dispatch" => self.input(Input::Dispatch { seq: self.seq(rest) }),
+            "settle" => self.settle(rest),
+            "output" => self.output(rest),
+            "tick" => self.input(Input::Tick),
+            "continue" => self.input(Input::Continue),
+            "drain" => self.drain(),
+            "close" => self.input(Input::Close),
+            "pass" => {
+                self.at += number(rest);
+                self.elapsed += number(rest);
+                Vec::new()
+            }
+            "wall" => {
+                self.at = self.at.saturating_add_signed(rest.parse().unwrap());
+                Vec::new()
+            }
+            "run" => {
+                self.elapsed += number(rest);
+                Vec::new()
+            }
+            "config" => self.configure(rest),
+            "show" => vec![format!("{rest}: {}", self.show(rest))],
+            "session" => vec![self.session(rest)],
+            "lanes" => self.lanes(),
+            "counts" => vec![self.counts()],
+            "crash" => self.crash(),
+            "snapshot" => self.snapshot(),
+            _ => panic!("{}: no command `{word}`", self.name),
+        }
+    }
+
+    /// A snapshot of the end is the end.
+    pub(crate) fn check_end(&mut self) {
+        self.crash();
+        self.snapshot();
+    }
+
+    fn boot(&mut self) -> Vec<String> {
+        self.input(Input::Boot(Boot {
+            realm: vec![7; 16],
+            incarnation: vec![9; 16],
+            node: "here".into(),
+            build: "1".into(),
+            contracts: Hash::ZERO,
+            config: self.config.clone(),
+        }))
+    }
+
+    fn submit(&mut self, rest: &str) -> Vec<String> {
+        match self.submission(rest) {
+            Ok(input) => self.input(input),
+            Err(text) => vec![text],
+        }
+    }
+
+    fn submission(&self, mut rest: &str) -> Result<Input, String> {
+        let mut principal = "alice";
+        let (mut limited, mut exec) = (None, None);
+        while !rest.starts_with('{') {
+            let mut words = rest.splitn(3, ' ');
+            let (option, value) = (words.next().unwrap(), words.next().unwrap());
+            rest = words.next().unwrap();
+            match option {
+                "as" => principal = value,
+                "limited" => limited = Some(number(value)),
+                "from" => exec = Some(self.seq(value)),
+                _ => panic!("{}: no option `{option}`", self.name),
+            }
+        }
+        let envelope = Envelope::parse(rest.as_bytes()).map_err(|response| {
+            format!(
+                "= refused before the kernel {}",
+                show::fault(response.fault().unwrap())
+            )
+        })?;
+        let fingerprint = Hash::of(
+            format!(
+                "{:?}",
+                Envelope {
+                    detach: false,
+                    ..envelope.clone()
+                }
+            )
+            .as_bytes(),
+        );
+        Ok(Input::Submit(Submit {
+            caller: Caller {
+                tenant: Tenant::main(),
+                principal: Principal::parse(principal).unwrap(),
+                exec,
+            },
+            envelope,
+            fingerprint,
+            redacted: false,
+            limited,
+        }))
+    }
+
+    /// Submits many, with `{i}` as their number, and tells how many were accepted.
+    fn many(&mut self, rest: &str) -> Vec<String> {
+        let (count, template) = rest.split_once(' ').unwrap();
+        let (mut records, mut answers) = (0, std::collections::BTreeMap::<String, u64>::new());
+        for i in 1..=number(count) {
+            let input = self.submission(&template.replace("{i}", &i.to_string())).unwrap();
+            let before = self.records.len();
+            let lines = self.input(input);
+            records += self.records.len() - before;
+            let answer = lines.last().unwrap().split(' ').nth(1).unwrap().to_owned();
+            *answers.entry(answer).or_default() += 1;
+        }
+        let answers: Vec<String> = answers.iter().map(|(what, n)| format!("{n} {what}")).collect();
+        vec![format!("{records} records; {}", answers.join(", "))]
+    }
+
+    /// Any step, told by the number of its events and its answer.
+    fn quietly(&mut self, rest: &str) -> Vec<String> {
+        let (answers, events): (Vec<_>, Vec<_>) =
+            self.step(rest).into_iter().partition(|l| l.starts_with('='));
+        let count = format!("{} events", events.len());
+        std::iter::once(count).chain(answers).collect()
+    }
+
+    /// A `session.create` with this many annotations.
+    fn submit_wide(&mut self, rest: &str) -> Vec<String> {
+        let (count, template) = rest.split_once(' ').unwrap();
+        let keys: Vec<String> = (0..number(count)).map(|n| format!("\"k{n}\":{n}")).collect();
+        let payload = format!(",\"payload\":{{\"metadata\":{{{}}}}}}}", keys.join(","));
+        let lines = self.submit(&template.replacen('}', &payload, 1));
+        lines
+            .into_iter()
+            .filter(|line| !line.contains("annotated"))
+            .collect()
+    }
+
+    /// A `shell.run` with this many bytes of arguments.
+    fn submit_large(&mut self, rest: &str) -> Vec<String> {
+        let (bytes, template) = rest.split_once(' ').unwrap();
+        let arguments = vec![format!("\"{}\"", "x".repeat(100_000)); number(bytes) as usize / 100_000];
+        let payload = format!(",\"payload\":{{\"argv\":[{}]}}}}", arguments.join(","));
+        self.submit(&template.replacen('}', &payload, 1))
+    }
+
+    fn settle(&mut self, rest: &str) -> Vec<String> {
+        let mut words = rest.splitn(3, ' ');
+        let seq = self.seq(words.next().unwrap());
+        let settled = match words.next().unwrap() {
+            "succeeded" => SettledAs::Succeeded,
+            "failed" => SettledAs::Failed,
+            "stopped" => SettledAs::Stopped,
+            "unconfirmed" => SettledAs::Unconfirmed,
+            other => panic!("{}: no answer `{other}`", self.name),
+        };
+        let fault =
+            (settled == SettledAs::Failed).then(|| Fault::new(ErrorCode::CommandFailed, "exit code 1"));
+        let settlement = Settlement {
+            settled,
+            data: words.next().map(Json::from_canonical),
+            fault,
+        };
+        self.input(Input::Outcome {
+            seq,
+            settlement: Box::new(settlement),
+        })
+    }
+
+    fn output(&mut self, rest: &str) -> Vec<String> {
+        let (id, data) = rest.split_once(' ').unwrap();
+        self.input(Input::Output {
+            seq: self.seq(id),
+            stream: "stdout".into(),
+            offset: 0,
+            data: data.into(),
+        })
+    }
+
+    /// Continues until nothing is left, and tells what it took.
+    fn drain(&mut self) -> Vec<String> {
+        let (mut records, mut most, mut finished) = (0, 0, Vec::new());
+        while self.state.has_more() {
+            let before = self.records.len();
+            self.input(Input::Continue);
+            assert!(self.records.len() > before, "{}: it does not go on", self.name);
+            let (_, events) = self.records.last().unwrap();
+            records += 1;
+            most = most.max(events.len());
+            finished.extend(events.iter().filter_map(|event| match event {
+                Event::Finished(finished) => Some(finished.seq),
+                _ => None,
+            }));
+        }
+        let order = if finished.is_sorted() {
+            "in order of acceptance"
+        } else {
+            "out of order"
+        };
+        let count = finished.len();
+        vec![format!(
+            "{records} records of at most {most} events; {count} finished {order}"
+        )]
+    }
+
+    /// Decides one input, checks what is always to be checked, and prints record and reply.
+    fn input(&mut self, input: Input) -> Vec<String> {
+        let stamped = Stamped {
+            at: self.at,
+            elapsed: self.elapsed,
+            input,
+        };
+        let compared = self.records.len() < COMPARED_RECORDS;
+        let twice = compared.then(|| decide(&self.state, &stamped));
+        let decision = advance(&mut self.state, &stamped);
+        if let Some(twice) = twice {
+            assert_eq!(twice, decision, "{}: deciding twice differs", self.name);
+        }
+        let events = decision.events;
+        assert!(
+            events.len() <= EVENTS_PER_RECORD_MAX,
+            "{}: {} events",
+            self.name,
+            events.len()
+        );
+        let mut lines: Vec<String> = Vec::new();
+        for event in &events {
+            let margin = if lines.is_empty() {
+                format!("{:>3} ", decision.head.idx)
+            } else {
+                "    ".into()
+            };
+            lines.push(margin + &show::event(&self.state, event));
+        }
+        if !events.is_empty() {
+            apply_record(&mut self.shadow, decision.head, events.clone());
+            self.records.push((decision.head, events));
+        }
+        if compared {
+            assert_eq!(
+                digest(&self.state),
+                digest(&self.shadow),
+                "{}: apply differs from decide",
+                self.name
+            );
+        }
+        lines.extend(decision.reply.map(|reply| show::reply(&self.state, &reply)));
+        if lines.is_empty() {
+            lines.push("(no record)".into());
+        }
+        lines
+    }
+
+    fn configure(&mut self, rest: &str) -> Vec<String> {
+        let mut value = serde_json::to_value(&self.config).unwrap();
+        for pair in rest.split(' ') {
+            let (name, new) = pair.split_once('=').unwrap();
+            value[name] = new.parse::<u64>().map_or_else(|_| new.into(), Into::into);
+        }
+        self.config = serde_json::from_value(value).unwrap();
+        Vec::new()
+    }
+
+    /// The process is gone; the state comes back from the events alone.
+    fn crash(&mut self) -> Vec<String> {
+        let mut state = State::default();
+        for (head, events) in &self.records {
+            apply_record(&mut state, *head, events.clone());
+        }
+        assert_eq!(
+            digest(&state),
+            digest(&self.state),
+            "{}: recovery differs",
+            self.name
+        );
+        self.shadow = state.clone();
+        self.state = state;
+        Vec::new()
+    }
+
+    /// The state comes back from a snapshot of it.
+    fn snapshot(&mut self) -> Vec<String> {
+        let mut state = State::default();
+        for piece in self.state.pieces() {
+            apply_event(&mut state, piece);
+        }
+        assert_eq!(
+            digest(&state),
+            digest(&self.state),
+            "{}: the snapshot differs",
+            self.name
+        );
+        self.shadow = state.clone();
+        self.state = state;
+        Vec::new()
+    }
+
+    fn seq(&self, id: &str) -> u64 {
+        let id = CommandId::parse_any(id).unwrap();
+        let known = self.state.find(&Tenant::main(), &id);
+        known
+            .unwrap_or_else(|| panic!("{}: no command `{id}`", self.name))
+            .seq()
+    }
+
+    fn show(&self, id: &str) -> String {
+        let id = CommandId::parse_any(id).unwrap();
+        show::known(self.state.find(&Tenant::main(), &id).as_ref())
+    }
+
+    fn session(&self, id: &str) -> String {
+        match self
+            .state
+            .session(&Tenant::main(), &SessionId::parse(id).unwrap())
+        {
+            None => format!("{id}: none"),
+            Some(session) => {
+                let keys: Vec<&str> = session.metadata.keys().map(String::as_str).collect();
+                let (generation, version) = (session.generation, session.version);
+                format!(
+                    "{id}: generation {generation}, version {version}, [{}]",
+                    keys.join(", ")
+                )
+            }
+        }
+    }
+
+    fn lanes(&self) -> Vec<String> {
+        let line = |(key, lane): (&actum_model::restore::LaneKey, &actum_kernel::state::LaneState)| {
+            let queue: Vec<String> = lane
+                .queue
+                .iter()
+                .map(|seq| show::name(&self.state, *seq))
+                .collect();
+            let (generation, last) = (lane.generation, lane.last_seq);
+            format!(
+                "{}: generation {generation}, last {last}, [{}]",
+                key.lane,
+                queue.join(", ")
+            )
+        };
+        self.state.lanes.iter().map(line).collect()
+    }
+
+    fn counts(&self) -> String {
+        let (unfinished, outcomes) = (self.state.in_flight(), self.state.outcomes.len());
+        let (keys, tombstones) = (self.state.keys_live(), self.state.tombstones());
+        format!("{unfinished} unfinished, {outcomes} outcomes, {keys} keys, {tombstones} tombstones")
+    }
+}
+
+fn digest(state: &State) -> Hash {
+    state_digest(state).0
+}
+
+fn number(text: &str) -> u64 {
+    text.replace('_', "").parse().unwrap()
+}
