@@ -8,10 +8,9 @@ const CONFIRM_AFTER_MS: u64 = 3_600_000;
 /// Turns clock readings into `(at, elapsed)` of inputs. All times are milliseconds.
 #[derive(Clone, Debug)]
 pub struct Clock {
-    /// `elapsed` of the realm when the monotonic clock read zero.
-    elapsed_base: u64,
-    /// The last stamp given out.
+    /// The last stamp given out, and what the monotonic clock read then.
     at: u64,
+    elapsed: u64,
     monotonic: u64,
     /// Since when (monotonic) and by how much the wall clock has been away from where it should be.
     away: Option<(u64, i128)>,
@@ -23,7 +22,7 @@ impl Clock {
     #[must_use]
     pub fn resume(last_at: u64, last_elapsed: u64, wall: u64, monotonic: u64) -> Clock {
         Clock {
-            elapsed_base: last_elapsed.saturating_sub(monotonic),
+            elapsed: last_elapsed,
             at: wall.max(last_at),
             monotonic,
             away: None,
@@ -35,6 +34,7 @@ impl Clock {
     pub fn stamp(&mut self, wall: u64, monotonic: u64) -> (u64, u64) {
         let passed = monotonic.saturating_sub(self.monotonic);
         let expected = self.at.saturating_add(passed);
+        self.elapsed = self.elapsed.saturating_add(passed);
         self.monotonic = self.monotonic.max(monotonic);
         let offset = i128::from(wall) - i128::from(expected);
         if offset.unsigned_abs() <= u128::from(CLOCK_JUMP_MS_MAX) {
@@ -48,9 +48,10 @@ impl Clock {
             };
             self.away = Some((since, offset));
             let confirmed = monotonic.saturating_sub(since) >= CONFIRM_AFTER_MS;
-            self.at = if confirmed { self.at.max(wall) } else { expected };
+            // A clock that stays behind cannot be followed: history goes on at the pace of run time.
+            self.at = if confirmed { expected.max(wall) } else { expected };
         }
-        (self.at, self.elapsed_base.saturating_add(self.monotonic))
+        (self.at, self.elapsed)
     }
 
     /// How far the wall clock is from history, where it jumped and history has not followed.
@@ -85,6 +86,24 @@ mod tests {
             clock.stamp(START + YEAR_MS + minute * 60_000, minute * 60_000);
         }
         assert!(clock.at >= START + YEAR_MS);
+    }
+
+    #[test]
+    fn a_clock_that_stays_behind_does_not_stop_history() {
+        // The bug: after an hour a jump was taken for confirmed, and history waited for the clock: a year.
+        let mut clock = Clock::resume(START, 0, START, 0);
+        for minute in 0..=180u64 {
+            clock.stamp(START - YEAR_MS + minute * 60_000, minute * 60_000);
+        }
+        assert_eq!(clock.at, START + 180 * 60_000);
+    }
+
+    #[test]
+    fn a_monotonic_clock_that_is_old_at_boot_ages_nothing() {
+        // The bug: run time went on from the reading itself where it was larger than the realm's run time, so on
+        // a machine up for days every limit ran out at the first boot.
+        let mut clock = Clock::resume(START, 500, START, 86_400_000);
+        assert_eq!(clock.stamp(START + 10, 86_400_010), (START + 10, 510));
     }
 
     #[test]

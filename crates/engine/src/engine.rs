@@ -160,7 +160,7 @@ impl<R> Engine<R> {
             Reply::Joined(seq) => self.waiters.entry(*seq).or_default().push((to, true)),
             Reply::Recorded(seq) => {
                 if let Some(row) = self.state.outcomes.get(seq) {
-                    self.open.replies.push((to, Response::finished(row, true)));
+                    self.open.finished(to, row, true);
                 }
             }
         }
@@ -213,7 +213,7 @@ impl<R> Engine<R> {
             return;
         };
         for (to, replayed) in waiters {
-            self.open.replies.push((to, Response::finished(row, replayed)));
+            self.open.finished(to, row, replayed);
         }
     }
 }

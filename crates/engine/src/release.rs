@@ -4,7 +4,7 @@ use actum_journal::Committed;
 use actum_kernel::{RecordHead, State};
 use actum_model::effect::Doubt;
 use actum_model::restore::Phase;
-use actum_model::{EffectId, Event, Json, Response, contract};
+use actum_model::{EffectId, Event, Json, OutcomeRow, Response, contract};
 
 /// An effect that may leave now.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +37,8 @@ pub(crate) struct OpenBatch<R> {
     pub(crate) dispatches: Vec<u64>,
     pub(crate) stops: Vec<u64>,
     pub(crate) doubts: Vec<(u64, Doubt)>,
+    /// Whether an outcome of an effect is answered.
+    pub(crate) effect_answered: bool,
 }
 
 impl<R> Default for OpenBatch<R> {
@@ -49,6 +51,7 @@ impl<R> Default for OpenBatch<R> {
             dispatches: Vec::new(),
             stops: Vec::new(),
             doubts: Vec::new(),
+            effect_answered: false,
         }
     }
 }
@@ -73,6 +76,12 @@ impl<R> OpenBatch<R> {
         } else {
             self.dispatches.push(seq);
         }
+    }
+
+    /// Answers with an outcome.
+    pub(crate) fn finished(&mut self, to: R, row: &OutcomeRow, replayed: bool) {
+        self.effect_answered |= contract::find(row.identity.kind.as_str()).is_some_and(|c| c.has_effect());
+        self.replies.push((to, Response::finished(row, replayed)));
     }
 
     pub(crate) fn start(&mut self, state: &State, seq: u64) {
@@ -134,9 +143,12 @@ impl<R> Pending<R> {
             dispatches,
             stops,
             doubts,
+            effect_answered,
             ..
         } = &self.open;
-        !(starts.is_empty() && dispatches.is_empty() && stops.is_empty() && doubts.is_empty())
+        // What an effect came to is not decided again after a crash, so its answer is never relaxed.
+        *effect_answered
+            || !(starts.is_empty() && dispatches.is_empty() && stops.is_empty() && doubts.is_empty())
     }
 
     /// Opens it with the proof that its batch is committed.
@@ -162,6 +174,7 @@ impl<R> Pending<R> {
             dispatches,
             stops,
             doubts,
+            effect_answered: _,
         } = self.open;
         Released {
             replies,
