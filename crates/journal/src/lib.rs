@@ -18,6 +18,7 @@ mod decode;
 mod error;
 mod file;
 mod heal;
+pub mod index;
 mod inspect;
 mod keeper;
 pub mod layout;
