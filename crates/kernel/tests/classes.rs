@@ -1,6 +1,7 @@
 //! How commands of every effect class are stopped, timed out and taken up at boot. `shell.run` is the only kind
 //! with an effect so far, so the other classes are played by kinds that are in the table and never reach a
 //! worker: `session.annotate` is contained, `server.health` is read-only. Their rows come from snapshot pieces.
+#![allow(clippy::unwrap_used, reason = "a failed step of a test ends it")]
 
 use actum_kernel::{Decision, State, apply_event, decide};
 use actum_model::effect::{Doubt, RecoveryClass, SettledAs, Settlement};

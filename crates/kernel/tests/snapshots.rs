@@ -1,4 +1,5 @@
 //! A snapshot of any state can be written: no piece is larger than a frame of the journal may be.
+#![allow(clippy::unwrap_used, reason = "a failed step of a test ends it")]
 
 use actum_kernel::{State, advance, apply_event, state_digest};
 use actum_model::envelope::Caller;

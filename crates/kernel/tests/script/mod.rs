@@ -5,6 +5,12 @@
 //! `quietly …`, `settle ID AS [JSON]`, `output ID TEXT`, `tick`, `continue`, `drain`, `pass MS`, `wall ±MS`, `run MS`,
 //! `config NAME=VALUE`, `show ID`, `session ID`, `lanes`, `crash` (state from events alone), `snapshot`
 //! (state from pieces), `close`, `counts`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed step of a test ends it"
+)]
 
 mod show;
 mod world;

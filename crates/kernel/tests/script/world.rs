@@ -120,16 +120,16 @@ impl World {
                 show::fault(response.fault().unwrap())
             )
         })?;
-        let fingerprint = Hash::of(
-            format!(
-                "{:?}",
-                Envelope {
-                    detach: false,
-                    ..envelope.clone()
-                }
-            )
-            .as_bytes(),
-        );
+        // What only names the command or concerns the answer is not part of what is asked.
+        let asked = Envelope {
+            id: None,
+            key: None,
+            correlation: None,
+            causation: None,
+            detach: false,
+            ..envelope.clone()
+        };
+        let fingerprint = Hash::of(format!("{asked:?}").as_bytes());
         Ok(Input::Submit(Submit {
             caller: Caller {
                 tenant: Tenant::main(),
