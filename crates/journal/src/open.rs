@@ -165,7 +165,7 @@ pub(crate) fn segments(storage: &dyn Storage) -> Result<Vec<SourceFile>, OpenErr
         .collect()
 }
 
-fn realm(
+pub(crate) fn realm(
     storage: &dyn Storage,
     segments: &[SourceFile],
     expected: Option<RealmId>,
@@ -193,7 +193,7 @@ fn realm(
     }
 }
 
-fn restore_newest(
+pub(crate) fn restore_newest(
     storage: &dyn Storage,
     realm: RealmId,
     helpers: usize,
