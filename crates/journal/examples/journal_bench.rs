@@ -7,6 +7,7 @@
     reason = "a measuring program"
 )]
 
+use actum_journal::index::Index;
 use actum_journal::{
     Durability, FileStorage, Opened, Options, RealmId, RecordRef, Recover, SnapshotMeta, open,
 };
@@ -283,6 +284,25 @@ fn main() {
             journal.report.records_rewritten
         );
         if threads == 2 {
+            let start = Instant::now();
+            let read = journal
+                .reader
+                .records(0, Some(records - 1))
+                .map(|record| record.unwrap().events.len())
+                .sum::<usize>();
+            println!(
+                "reader, one thread: {:.3} s for {read} events",
+                start.elapsed().as_secs_f64()
+            );
+            let (mut index, start) = (
+                Index::open(&base.join("index.db"), &journal.reader, Some(records - 1)).unwrap(),
+                Instant::now(),
+            );
+            index.catch_up(&journal.reader, Some(records - 1)).unwrap();
+            println!(
+                "index over {records} records built in {:.3} s",
+                start.elapsed().as_secs_f64()
+            );
             snapshot(&dir, journal, records);
         }
     }

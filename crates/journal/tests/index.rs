@@ -24,7 +24,7 @@ fn identity(seq: u64) -> Arc<Identity> {
     Arc::new(Identity {
         seq,
         id: Some(CommandId::parse(&format!("c{seq}")).unwrap()),
-        kind: Kind::new(if seq % 2 == 0 {
+        kind: Kind::new(if seq.is_multiple_of(2) {
             "session.annotate"
         } else {
             "shell.run"
@@ -61,12 +61,14 @@ fn accepted(seq: u64) -> Event {
 }
 
 fn finished(seq: u64) -> Event {
-    let outcome = if seq % 5 == 0 {
+    let outcome = if seq.is_multiple_of(5) {
         Outcome::Failed
     } else {
         Outcome::Succeeded
     };
-    let fault = (seq % 5 == 0).then(|| Arc::new(Fault::new(ErrorCode::ALL[0], "no")));
+    let fault = seq
+        .is_multiple_of(5)
+        .then(|| Arc::new(Fault::new(ErrorCode::ALL[0], "no")));
     Event::Finished(Finished {
         seq,
         outcome,
@@ -81,7 +83,7 @@ fn history(root: &Path) -> Opened {
     let (mut opened, _) = open_at(root, &options(8192)).unwrap();
     for seq in 1..=60u64 {
         let mut events = vec![accepted(seq), Event::Started { seq }];
-        if seq % 2 == 0 {
+        if seq.is_multiple_of(2) {
             events.push(finished(seq));
         }
         if seq % 2 == 1 && seq > 10 {

@@ -251,7 +251,7 @@ fn half_a_frame_at_the_end_then_new_records_then_two_more_boots() {
     let disk = whole.restart();
     let garbage = disk.bytes(Area::Journal, SEGMENT)[frames(&whole)[4].0..][..100].to_vec();
     disk.damage(Area::Journal, SEGMENT, |bytes| {
-        bytes[end..end + 100].copy_from_slice(&garbage)
+        bytes[end..end + 100].copy_from_slice(&garbage);
     });
     opens_to(&disk, 5, |cut| (85..=100).contains(&cut), "half a frame");
 }
@@ -302,12 +302,14 @@ fn a_missing_segment_is_damage_and_a_missing_first_one_is_said() {
     assert!(matches!(error, OpenError::Missing { idx: 0 }), "{error:?}");
 }
 
+type Change = &'static dyn Fn(&mut Vec<u8>);
+
 #[test]
 fn leaves_are_put_right_whatever_happened_to_them() {
     let whole = five();
     let leaves = whole.bytes(Area::Journal, "leaves");
     assert_eq!(leaves.len(), 5 * 32);
-    let changes: [&dyn Fn(&mut Vec<u8>); 5] = [
+    let changes: [Change; 5] = [
         &|bytes| bytes.clear(),
         &|bytes| bytes.truncate(70),
         &|bytes| bytes.iter_mut().skip(40).take(1).for_each(|byte| *byte ^= 1),

@@ -19,13 +19,16 @@ use std::sync::Arc;
 
 pub const REALM: RealmId = RealmId(*b"realm-of-a-test!");
 
+/// Position, times, hash, input and events of a record.
+pub type SeenRecord = (u64, u64, u64, Hash, Vec<u8>, Vec<Event>);
+
 /// What recovery handed out.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Seen {
     pub resets: usize,
     pub restored: Option<u64>,
     pub restore_events: Vec<Event>,
-    pub records: Vec<(u64, u64, u64, Hash, Vec<u8>, Vec<Event>)>,
+    pub records: Vec<SeenRecord>,
 }
 
 impl Recover for Seen {

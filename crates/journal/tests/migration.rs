@@ -1,0 +1,258 @@
+//! Every format version ever released has a fixture, a real data directory, that opens and replays to the
+//! digest recorded beside it. A fixture is made once (`UPDATE=1` makes a missing one) and never changed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may panic"
+)]
+
+mod common;
+
+use actum_journal::{FileStorage, SnapshotMeta, verify};
+use actum_model::config::RealmConfig;
+use actum_model::effect::{Doubt, RecoveryClass, SettledAs, Settlement};
+use actum_model::event::{Accepted, Booted, Finished, Resolution, Resolved, SnapshotTaken, StopReason};
+use actum_model::ids::{IdempotencyKey, Kind, Principal, Tenant};
+use actum_model::outcome::{Identity, LanePlace, Outcome};
+use actum_model::restore::{PackedTable, Restore};
+use actum_model::{CommandId, ErrorCode, Event, Fault, Hash, Json, Lane, SessionId};
+use common::{Seen, open_at, options};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+fn fixture(version: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(version)
+}
+
+/// Every kind of event once, with every optional field filled at least once.
+fn every_event() -> Vec<Event> {
+    let (tenant, principal) = (Tenant::main(), Principal::parse("alice").unwrap());
+    let session = SessionId::parse("work").unwrap();
+    let command = |text: &str| CommandId::parse(text).unwrap();
+    let identity = Identity {
+        seq: 7,
+        id: Some(command("fix-1")),
+        kind: Kind::new("shell.run"),
+        tenant: tenant.clone(),
+        principal: principal.clone(),
+        lane: Some(LanePlace {
+            lane: Lane::Session(session.clone()),
+            generation: 2,
+            seq: 3,
+        }),
+        session: Some(session.clone()),
+        fingerprint: Hash::of(b"fingerprint").fingerprint(),
+        key: Some(IdempotencyKey::parse("key-1").unwrap()),
+        depends_on: vec![command("fix-0")],
+        if_version: Some(4),
+        correlation: Some(command("root")),
+        causation: Some(command("cause")),
+        retry_of: Some(command("first")),
+    };
+    let mut fault = Fault::new(ErrorCode::ALL[0], "a sentence");
+    fault.hint = Some("a hint".to_owned());
+    fault.details = Some(Json::from_canonical("{\"a\":1}"));
+    let settlement = Settlement {
+        settled: SettledAs::Failed,
+        data: Some(Json::from_canonical("{\"exit\":1}")),
+        fault: Some(fault.clone()),
+    };
+    vec![
+        Event::Booted(Booted {
+            realm: common::REALM.0.to_vec(),
+            incarnation: vec![5; 16],
+            term: 1,
+            node: "host".to_owned(),
+            build: "0.1.0".to_owned(),
+            contracts: Hash::of(b"contracts"),
+            clean: true,
+        }),
+        Event::ConfigActivated {
+            config: Box::new(RealmConfig::default()),
+        },
+        Event::Accepted(Accepted {
+            identity: Arc::new(identity),
+            payload: Some(Json::from_canonical("{\"argv\":[\"true\"]}")),
+            deps: vec![6],
+            if_generation: Some(2),
+            timeout_ms: 120_000,
+            queue_timeout_ms: 600_000,
+            redacted: true,
+        }),
+        Event::Waiting { seq: 7, on: vec![6] },
+        Event::Started { seq: 7 },
+        Event::EffectRequested {
+            effect: Hash::of(b"effect"),
+            seq: 7,
+        },
+        Event::EffectDispatching { seq: 7 },
+        Event::OutputKept {
+            seq: 7,
+            stream: "stdout".to_owned(),
+            offset: 9,
+            data: "text\u{fffd}".to_owned(),
+        },
+        Event::Stopping {
+            seq: 7,
+            why: StopReason::Timeout,
+        },
+        Event::Stopping {
+            seq: 7,
+            why: StopReason::Cancel {
+                by: principal.clone(),
+                command: 8,
+            },
+        },
+        Event::EffectSettled {
+            seq: 7,
+            settlement: Box::new(settlement.clone()),
+        },
+        Event::EffectLate {
+            seq: 7,
+            settlement: Box::new(settlement),
+        },
+        Event::InDoubt {
+            seq: 7,
+            reason: Doubt::CrashAfterDispatch,
+        },
+        Event::Recovered {
+            seq: 7,
+            class: RecoveryClass::Queued,
+        },
+        Event::Resolved(Resolved {
+            seq: 7,
+            resolution: Resolution::DidNotHappen,
+            by: principal,
+            command: 9,
+            note: Some("looked".to_owned()),
+            retried_by: Some(command("again")),
+        }),
+        Event::Finished(Finished {
+            seq: 7,
+            outcome: Outcome::TimedOut,
+            data: Some(Json::from_canonical("{}")),
+            fault: Some(Arc::new(fault)),
+            session_version: Some(5),
+        }),
+        Event::SessionCreated {
+            tenant: tenant.clone(),
+            session: session.clone(),
+        },
+        Event::SessionAnnotated {
+            tenant: tenant.clone(),
+            session: session.clone(),
+            key: "k".to_owned(),
+            value: Some(Json::from_canonical("\"v\"")),
+        },
+        Event::SessionDeleted { tenant, session },
+        Event::OutcomesPruned { count: 1 },
+        Event::TombstonesDropped { count: 2 },
+        Event::KeysExpired { count: 3 },
+        Event::SnapshotTaken(SnapshotTaken {
+            idx: 3,
+            digest: Hash::of(b"d"),
+            tree_root: Hash::of(b"r"),
+        }),
+        Event::Closed {},
+    ]
+}
+
+fn make(root: &Path) {
+    let (mut opened, _) = open_at(root, &options(4096)).unwrap();
+    for (n, event) in every_event().into_iter().enumerate() {
+        let n = n as u64;
+        let at = 1_700_000_000_000 + n;
+        opened
+            .stager
+            .stage(at, n, format!("input {n}").as_bytes(), &[event])
+            .unwrap();
+        let batch = opened.stager.seal();
+        assert!(opened.writer.flush(batch).unwrap().durable());
+        if n == 10 {
+            let (idx, hash) = opened.writer.head().unwrap();
+            let frontier = opened.tree.frontier(idx + 1).unwrap();
+            let meta = SnapshotMeta {
+                idx,
+                term: 1,
+                hash,
+                frontier,
+                state_digest: Hash::of(b"state"),
+            };
+            let rows = (0..96u8).collect();
+            let piece = Event::Restore(Box::new(Restore::Packed {
+                table: PackedTable::Ids,
+                rows,
+            }));
+            opened
+                .keeper
+                .put_snapshot(&meta, std::iter::once(vec![piece]))
+                .unwrap();
+        }
+    }
+    opened.blobs.put(b"a sealed body").unwrap();
+    opened.writer.close().unwrap();
+}
+
+/// What a directory replays to: everything recovery hands out, and what verifying computes.
+fn digest(root: &Path, seen: &Seen) -> String {
+    let mut bytes = serde_ipld_dagcbor::to_vec(&seen.restore_events).unwrap();
+    for (idx, at, elapsed, hash, input, events) in &seen.records {
+        let part = (idx, at, elapsed, hash, input, events);
+        bytes.extend(serde_ipld_dagcbor::to_vec(&part).unwrap());
+    }
+    let found = verify(&FileStorage::open_to_read(root).unwrap()).unwrap();
+    assert!(found.whole, "{:?}", found.findings);
+    format!(
+        "events {}\nhead {}\nroot {}\nrecords {}\n",
+        Hash::of(&bytes),
+        found.head_hash,
+        found.root,
+        found.records
+    )
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn version_1_opens_and_replays_to_its_digest() {
+    let (data, recorded) = (fixture("v1/data"), fixture("v1/digest.txt"));
+    if !data.exists() && std::env::var_os("UPDATE").is_some() {
+        let made = tempfile::tempdir().unwrap();
+        make(made.path());
+        std::fs::remove_file(made.path().join("lock")).unwrap();
+        copy(made.path(), &data);
+        let (_, seen) = open_at(made.path(), &options(4096)).unwrap();
+        std::fs::write(&recorded, digest(&data, &seen)).unwrap();
+    }
+    let dir = tempfile::tempdir().unwrap();
+    copy(&data, dir.path());
+    let expected = std::fs::read_to_string(recorded).unwrap();
+    let found = {
+        let (opened, seen) = open_at(dir.path(), &options(4096)).unwrap();
+        assert!(opened.report.clean);
+        assert_eq!(opened.report.snapshot, Some(10));
+        seen
+    };
+    assert_eq!(digest(&data, &found), expected);
+    // Its snapshot aside, the whole history reads back to the events that made it.
+    std::fs::remove_dir_all(dir.path().join("snapshots")).unwrap();
+    let (mut opened, seen) = open_at(dir.path(), &options(4096)).unwrap();
+    let events: Vec<Event> = seen.records.iter().flat_map(|record| record.5.clone()).collect();
+    assert_eq!(events, every_event());
+    // And it goes on from there.
+    common::append(&mut opened, 3);
+}
