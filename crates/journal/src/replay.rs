@@ -3,11 +3,11 @@
 //! for `tail` to judge.
 
 use crate::catalog::Catalog;
-use crate::decode::{DecodedChunk, Fault, decode};
+use crate::decode::{DecodedChunk, DecodedRecord, Fault, decode};
 use crate::error::{OpenError, Place};
 use crate::pipeline;
 use crate::recovery::{RecordRef, RecoveryReport};
-use crate::source::{Chunk, FileChunks, SourceFile};
+use crate::source::{Chunk, FileChunks, Pool, SourceFile};
 use crate::storage::{Storage, StorageError};
 use crate::tail::Cut;
 use actum_model::Hash;
@@ -64,6 +64,7 @@ pub(crate) fn walk(
     let mut files = segments.iter().enumerate().skip(first);
     let mut current: Option<(FileChunks, &SourceFile)> = None;
     let mut failed = false;
+    let pool = Pool::default();
     let source = || loop {
         if failed {
             return None;
@@ -72,7 +73,7 @@ pub(crate) fn walk(
             current = files.next().map(|(number, file)| (FileChunks::new(number), file));
         }
         let (chunks, file) = current.as_mut()?;
-        match chunks.next(storage, file) {
+        match chunks.next_in(storage, file, &pool) {
             Ok(Some(chunk)) => return Some(Ok((chunk, begin.idx.saturating_sub(file.header.first_idx)))),
             Ok(None) => current = None,
             Err(error) => {
@@ -83,7 +84,11 @@ pub(crate) fn walk(
     };
     let work = |drawn: Drawn| drawn.map(|(chunk, skip)| decode(chunk, skip));
     let stopped = pipeline::run(helpers, source, work, |decoded| match decoded {
-        Ok(decoded) => walker.chunk(decoded),
+        Ok(decoded) => {
+            let (bytes, step) = walker.chunk(decoded);
+            pool.give_back(bytes);
+            step
+        }
         Err(error) => ControlFlow::Break(Err(error.into())),
     });
     let cut = match stopped {
@@ -120,7 +125,20 @@ struct Walker<'a> {
 type Step = ControlFlow<Result<Cut, OpenError>>;
 
 impl Walker<'_> {
-    fn chunk(&mut self, decoded: DecodedChunk) -> Step {
+    /// Consumes a chunk and gives back its buffer.
+    fn chunk(&mut self, mut decoded: DecodedChunk) -> (Vec<u8>, Step) {
+        let records = std::mem::take(&mut decoded.records);
+        let bad = decoded.bad.take();
+        let step = self.records(&decoded, records, bad);
+        (decoded.chunk.bytes, step)
+    }
+
+    fn records(
+        &mut self,
+        decoded: &DecodedChunk,
+        records: Vec<DecodedRecord>,
+        bad: Option<(usize, Fault)>,
+    ) -> Step {
         let chunk = &decoded.chunk;
         let Some(segment) = self.segments.get(chunk.file) else {
             return ControlFlow::Continue(());
@@ -141,7 +159,7 @@ impl Walker<'_> {
             self.catalog.note(first_idx, idx, chunk.base + *offset as u64);
         }
         let file = chunk.file;
-        for record in decoded.records {
+        for record in records {
             let offset = chunk.base + record.offset as u64;
             if record.stamp.idx != self.next_idx || Some(record.stamp.prev) != self.prev {
                 let what = format!("record {} that does not follow the one before", record.stamp.idx);
@@ -164,7 +182,7 @@ impl Walker<'_> {
                 return ControlFlow::Break(Err(OpenError::Refused { idx, reason }));
             }
         }
-        match (decoded.bad, &chunk.end) {
+        match (bad, &chunk.end) {
             (Some((offset, fault)), _) => {
                 let offset = chunk.base + offset as u64;
                 self.report.bytes_read += offset - chunk.base;

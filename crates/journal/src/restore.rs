@@ -4,7 +4,7 @@
 use crate::pipeline;
 use crate::recovery::Recover;
 use crate::snapshot::{EndWire, MetaWire, SnapshotMeta, Tally};
-use crate::source::{Chunk, FileChunks, SourceError, SourceFile};
+use crate::source::{Chunk, FileChunks, Pool, SourceError, SourceFile};
 use crate::storage::{Area, Storage};
 use actum_model::{Event, Hash};
 use actum_record::cbor::ARRAY;
@@ -82,16 +82,25 @@ fn walk(
     }
     let mut chunks = FileChunks::new(0);
     let mut failed = false;
+    let pool = Pool::default();
     let source = || {
         if failed {
             return None;
         }
-        let drawn = chunks.next(storage, &file).map_err(|error| error.describe());
+        let drawn = chunks
+            .next_in(storage, &file, &pool)
+            .map_err(|error| error.describe());
         failed = drawn.is_err();
         drawn.transpose()
     };
-    let work = |drawn: Result<Chunk, String>| drawn.and_then(|chunk| decode(&chunk).map(|d| (d, chunk.end)));
-    let outcome = pipeline::run(helpers, source, work, |decoded| {
+    let work = |drawn: Result<Chunk, String>| {
+        let chunk = drawn?;
+        let parts = decode(&chunk)?;
+        let end = chunk.end;
+        pool.give_back(chunk.bytes);
+        Ok((parts, end))
+    };
+    let outcome = pipeline::run(helpers, source, work, |decoded: Result<_, String>| {
         let done = decoded.and_then(|(parts, end)| {
             parts.into_iter().try_for_each(&mut take)?;
             match end {

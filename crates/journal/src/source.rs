@@ -5,6 +5,7 @@ use crate::storage::{Area, Storage, StorageError};
 use actum_record::frame::{self, FrameError};
 use actum_record::limits::FILE_HEADER_BYTES;
 use actum_record::{FileKind, Header, HeaderError};
+use std::sync::{Mutex, PoisonError};
 
 /// Bytes read at a time: some hundred records, a millisecond of decoding.
 const READ_BYTES: usize = 256 * 1024;
@@ -76,6 +77,26 @@ pub(crate) struct Chunk {
     pub(crate) end: Option<(u64, FrameError)>,
 }
 
+/// Buffers of chunks that were consumed, to be filled again: a fresh one costs a page fault per 4 KiB.
+#[derive(Debug, Default)]
+pub(crate) struct Pool(Mutex<Vec<Vec<u8>>>);
+
+impl Pool {
+    fn take(&self) -> Vec<u8> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn give_back(&self, buffer: Vec<u8>) {
+        if buffer.capacity() <= 2 * READ_BYTES {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+        }
+    }
+}
+
 /// Draws chunks from a file, beginning behind its header.
 #[derive(Debug)]
 pub(crate) struct FileChunks {
@@ -113,12 +134,22 @@ impl FileChunks {
         storage: &dyn Storage,
         source: &SourceFile,
     ) -> Result<Option<Chunk>, StorageError> {
+        self.next_in(storage, source, &Pool::default())
+    }
+
+    /// The same with buffers from a pool.
+    pub(crate) fn next_in(
+        &mut self,
+        storage: &dyn Storage,
+        source: &SourceFile,
+        pool: &Pool,
+    ) -> Result<Option<Chunk>, StorageError> {
         if self.ended {
             return Ok(None);
         }
         let mut want = self.read_bytes;
         loop {
-            let chunk = self.read(storage, source, want)?;
+            let chunk = self.read(storage, source, want, pool)?;
             match chunk.end {
                 // A frame larger than a piece: read again, as much as it needs.
                 Some((at, FrameError::Short { needed, .. }))
@@ -139,8 +170,15 @@ impl FileChunks {
         }
     }
 
-    fn read(&self, storage: &dyn Storage, source: &SourceFile, want: usize) -> Result<Chunk, StorageError> {
-        let mut bytes = vec![0; want];
+    fn read(
+        &self,
+        storage: &dyn Storage,
+        source: &SourceFile,
+        want: usize,
+        pool: &Pool,
+    ) -> Result<Chunk, StorageError> {
+        let mut bytes = pool.take();
+        bytes.resize(want, 0);
         let count = storage.read(source.area, &source.name, self.at, &mut bytes)?;
         bytes.truncate(count);
         let at_end = count < want || self.at + count as u64 >= source.bytes;

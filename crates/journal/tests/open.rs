@@ -168,3 +168,37 @@ fn created_files_are_for_the_owner_alone() {
         }
     }
 }
+
+/// Large segments are made ahead by a thread of their own; what it leaves is never taken for history.
+#[test]
+fn segments_made_ahead_are_used_and_leave_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let segment_bytes = 1 << 20;
+    let (mut opened, _) = open_at(dir.path(), &options(segment_bytes)).unwrap();
+    for _ in 0..50 {
+        opened.stager.stage(1, 1, &vec![3; 60_000], &[]).unwrap();
+        append(&mut opened, 1);
+    }
+    let head = opened.writer.head();
+    drop(opened);
+    let names: Vec<String> = std::fs::read_dir(dir.path().join("journal"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(
+        names.iter().filter(|name| name.ends_with(".seg")).count(),
+        3,
+        "{names:?}"
+    );
+    assert!(!names.iter().any(|name| name.ends_with(".tmp")), "{names:?}");
+    for name in names.iter().filter(|name| name.ends_with(".seg")) {
+        let bytes = dir.path().join("journal").join(name).metadata().unwrap().len();
+        assert_eq!(bytes, segment_bytes);
+    }
+    // A crash leaves the one being made; it is removed, and a half one is never used.
+    std::fs::write(dir.path().join("journal/spare.tmp"), b"half").unwrap();
+    let (mut opened, seen) = open_at(dir.path(), &options(segment_bytes)).unwrap();
+    assert_eq!((seen.records.len(), opened.writer.head()), (100, head));
+    assert!(!dir.path().join("journal/spare.tmp").exists());
+    append(&mut opened, 1);
+}

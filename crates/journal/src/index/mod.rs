@@ -14,9 +14,10 @@ use actum_model::{Event, Hash};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 
-/// Records applied in one transaction: large enough that its cost vanishes, small enough that readers of the
-/// index are seldom behind by more than milliseconds.
-const RECORDS_PER_TRANSACTION: usize = 4096;
+/// Records applied in one transaction. Neighbouring commands belong to many sessions, so a page of a secondary
+/// index is written once per transaction: the larger it is, the fewer writes. The rows gathered for it take
+/// some 10 MB.
+const RECORDS_PER_TRANSACTION: usize = 16_384;
 
 /// Why the index could not be used.
 #[derive(Debug, thiserror::Error)]

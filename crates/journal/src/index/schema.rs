@@ -10,6 +10,9 @@ use std::path::Path;
 /// A change of anything below needs a new number; an index of another number is dropped and rebuilt.
 const VERSION: i64 = 1;
 
+/// Memory for pages while the index is fed.
+const CACHE_KIB: i64 = 16 * 1024;
+
 const TABLES: &str = "
 CREATE TABLE applied (one INTEGER PRIMARY KEY CHECK (one = 1), records INTEGER NOT NULL, head BLOB NOT NULL);
 CREATE TABLE commands (
@@ -54,6 +57,8 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // The index can be rebuilt, so losing its last transactions in a power cut costs nothing.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
+    // The pages one transaction touches should fit, or they are written to the log again and again.
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     Ok(connection)
 }
 
