@@ -1,9 +1,11 @@
 //! What is known in memory of the segments: which there are, and where in them every 64th record starts.
 //! The writer adds to it, readers look things up. It can be rebuilt from the files at any time.
 
+use crate::layout::LEAVES;
+use crate::storage::{Storage, StorageError};
 use actum_record::{Header, RealmId};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Records from one known place to the next. A place costs 8 bytes; walking 64 frames costs microseconds.
@@ -24,6 +26,8 @@ pub(crate) struct Catalog {
     segments: RwLock<BTreeMap<u64, SegmentInfo>>,
     /// Number of records known durable: one more than the highest durable idx.
     durable: AtomicU64,
+    /// A sync of the leaves failed. Another one might succeed without having written anything.
+    leaves_failed: AtomicBool,
     realm: RealmId,
 }
 
@@ -32,6 +36,7 @@ impl Catalog {
         Catalog {
             segments: RwLock::default(),
             durable: AtomicU64::new(0),
+            leaves_failed: AtomicBool::new(false),
             realm,
         }
     }
@@ -47,6 +52,21 @@ impl Catalog {
 
     pub(crate) fn set_durable(&self, count: u64) {
         self.durable.store(count, Ordering::Release);
+    }
+
+    /// Syncs the leaves, at most until that fails once.
+    pub(crate) fn sync_leaves(&self, storage: &dyn Storage) -> Result<(), StorageError> {
+        if self.leaves_failed.load(Ordering::Acquire) {
+            let source = std::io::Error::other("an earlier sync failed, open the journal anew");
+            return Err(StorageError::Io {
+                operation: "sync",
+                name: LEAVES.to_owned(),
+                source,
+            });
+        }
+        let done = storage.sync(LEAVES);
+        self.leaves_failed.store(done.is_err(), Ordering::Release);
+        done
     }
 
     pub(crate) fn add_segment(&self, header: &Header) {

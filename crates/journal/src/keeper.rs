@@ -2,7 +2,7 @@
 //! older kept one, sweeping blobs. It never touches the segment being written.
 
 use crate::catalog::Catalog;
-use crate::layout::{LEAVES, blob_hash, segment_name, snapshot_idx};
+use crate::layout::{blob_hash, segment_name, snapshot_idx};
 use crate::restore;
 use crate::snapshot::{self, SnapshotError, SnapshotMeta};
 use crate::storage::{Area, Storage, StorageError};
@@ -63,7 +63,7 @@ impl Keeper {
             });
         }
         // Boot trusts the leaves below a snapshot, so they are on disk before it is.
-        self.storage.sync(LEAVES)?;
+        self.catalog.sync_leaves(self.storage.as_ref())?;
         snapshot::write(self.storage.as_ref(), self.catalog.realm(), meta, pieces)?;
         let names = self.snapshots()?;
         let extra = names.len().saturating_sub(SNAPSHOTS_KEPT);
@@ -106,7 +106,7 @@ impl Keeper {
         let (SNAPSHOTS_KEPT, Some(older)) = (fit.len(), fit.last()) else {
             return Ok(done);
         };
-        self.storage.sync(LEAVES)?;
+        self.catalog.sync_leaves(self.storage.as_ref())?;
         let starts = self.catalog.starts();
         for (first_idx, next) in starts.iter().zip(starts.iter().skip(1)) {
             if *next > older + 1 {

@@ -209,7 +209,7 @@ impl Writer {
         self.check()?;
         let done = self.sync_tail().and_then(|()| {
             if self.storage.size(Area::Journal, LEAVES)?.is_some() {
-                self.storage.sync(LEAVES)?;
+                self.catalog.sync_leaves(self.storage.as_ref())?;
             }
             clean::put(self.storage.as_ref(), self.next_idx, &self.head_hash)
         });

@@ -199,6 +199,7 @@ fn segments_made_ahead_are_used_and_leave_nothing_behind() {
     std::fs::write(dir.path().join("journal/spare.tmp"), b"half").unwrap();
     let (mut opened, seen) = open_at(dir.path(), &options(segment_bytes)).unwrap();
     assert_eq!((seen.records.len(), opened.writer.head()), (100, head));
-    assert!(!dir.path().join("journal/spare.tmp").exists());
     append(&mut opened, 1);
+    drop(opened);
+    assert!(!dir.path().join("journal/spare.tmp").exists());
 }

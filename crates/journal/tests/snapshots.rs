@@ -296,3 +296,21 @@ fn blobs_not_marked_are_swept() {
     disk.damage(Area::Blobs, &name, |bytes| bytes[0] ^= 1);
     assert!(matches!(opened.blobs.get(&kept), Err(ReadError::Damaged { .. })));
 }
+
+/// A disk that failed to sync the leaves may answer the next sync with success and still not have them.
+#[test]
+fn after_a_failed_sync_of_the_leaves_no_snapshot_is_made() {
+    let disk = with_two();
+    let (mut opened, _) = open_on(disk.storage(), &small()).unwrap();
+    append(&mut opened, 1);
+    disk.fail_at(0, Failure::NoSpace);
+    let meta = meta(&opened);
+    for _ in 0..2 {
+        let refused = opened.keeper.put_snapshot(&meta, pieces(meta.idx).into_iter());
+        assert!(matches!(refused, Err(SnapshotError::Storage(_))), "{refused:?}");
+    }
+    append(&mut opened, 1);
+    drop(opened);
+    let (opened, _) = open_on(disk.storage(), &small()).unwrap();
+    snapshot(&opened);
+}
