@@ -1,0 +1,231 @@
+//! Who may call: named tokens, the Host and Origin guard, the rule for binding.
+//!
+//! It says who a caller *is*. What the caller may do is for contracts and, later, policy to say; nothing here
+//! reads a message body.
+
+pub mod guard;
+pub mod tokens;
+
+use actum_model::error::{ErrorCode, Fault};
+use actum_model::hash::Hash;
+use actum_model::ids::{Principal, Tenant};
+use actum_model::{Caller, limits};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use tokens::TokenFile;
+
+/// Names no token may carry, because the daemon gives them to callers without one.
+pub const RESERVED_NAMES: &[&str] = &["dev", "stdio"];
+
+/// How callers without a token are treated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// `actum dev`: callers on this machine are principal `dev`.
+    Dev,
+    /// `actum serve`: every caller needs a token.
+    Serve,
+}
+
+/// The access rules of one daemon.
+#[derive(Debug)]
+pub struct Access {
+    mode: Mode,
+    tokens: TokenFile,
+    /// Further `host` or `host:port` names the daemon answers to, lower case.
+    hosts: Vec<String>,
+}
+
+/// What a caller was let in as. It can be asked again, so that a revoked token ends open connections.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// Who calls.
+    pub caller: Caller,
+    token: Option<Hash>,
+}
+
+impl Grant {
+    /// The caller on standard input.
+    #[must_use]
+    pub fn stdio() -> Grant {
+        Grant::without_token("stdio")
+    }
+
+    fn without_token(name: &str) -> Grant {
+        // INVARIANT: the fixed names `dev` and `stdio` are within the alphabet of principals.
+        let principal = Principal::parse(name).unwrap_or_else(|_| unreachable!("`{name}` is a principal"));
+        Grant {
+            caller: Caller {
+                tenant: Tenant::main(),
+                principal,
+                exec: None,
+            },
+            token: None,
+        }
+    }
+}
+
+impl Access {
+    /// The rules of the daemon whose data lies under `data`. `hosts` are further names it answers to, as they
+    /// stand in a `Host` header.
+    #[must_use]
+    pub fn new(mode: Mode, data: &Path, hosts: &[String]) -> Access {
+        Access {
+            mode,
+            tokens: TokenFile::of(data),
+            hosts: hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
+        }
+    }
+
+    /// Whether the daemon may listen on `address`.
+    ///
+    /// # Errors
+    /// `BIND_REFUSED` beyond loopback while no token exists.
+    pub fn may_bind(&self, address: SocketAddr) -> Result<(), Fault> {
+        if address.ip().to_canonical().is_loopback() || !self.tokens.entries()?.is_empty() {
+            return Ok(());
+        }
+        let message = format!("`{address}` is reachable from other machines, and no token exists");
+        Err(Fault::new(ErrorCode::BindRefused, message))
+    }
+
+    /// Whether a request came under one of the daemon's own names, and from one of its own pages if from a page.
+    ///
+    /// # Errors
+    /// `ORIGIN_REFUSED`.
+    pub fn check_origin(&self, head: &guard::Head<'_>, local: SocketAddr) -> Result<(), Fault> {
+        guard::check(head, local, &self.hosts)
+    }
+
+    /// Tells who calls, from the `Authorization` header and the address of the peer.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED`, or `INTERNAL` while the token file cannot be read: then nobody is let in by token.
+    pub fn authenticate(&self, authorization: Option<&[u8]>, peer: IpAddr) -> Result<Grant, Fault> {
+        let Some(header) = authorization else {
+            if self.mode == Mode::Dev && peer.to_canonical().is_loopback() {
+                return Ok(Grant::without_token("dev"));
+            }
+            return Err(Fault::new(
+                ErrorCode::Unauthenticated,
+                "expected an `Authorization` header, got none",
+            ));
+        };
+        let Some(token) = bearer(header) else {
+            return Err(Fault::new(
+                ErrorCode::Unauthenticated,
+                "expected `Authorization: Bearer` and one token",
+            ));
+        };
+        let hash = Hash::of(token);
+        match self.tokens.find(&hash)? {
+            Some(entry) => Ok(Grant {
+                caller: entry.caller()?,
+                token: Some(hash),
+            }),
+            None => Err(Fault::new(
+                ErrorCode::Unauthenticated,
+                "this token is not known here, or it was revoked",
+            )),
+        }
+    }
+
+    /// Whether what a caller was let in with is still good.
+    #[must_use]
+    pub fn still_good(&self, grant: &Grant) -> bool {
+        match &grant.token {
+            None => true,
+            Some(hash) => matches!(self.tokens.find(hash), Ok(Some(_))),
+        }
+    }
+}
+
+/// The token in an `Authorization: Bearer` header.
+fn bearer(header: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = header.split_at_checked("Bearer ".len())?;
+    let token = token.trim_ascii();
+    let plain = token.iter().all(u8::is_ascii_graphic);
+    (scheme.eq_ignore_ascii_case(b"Bearer ") && plain && (1..=limits::ID_CHARS_MAX).contains(&token.len()))
+        .then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn there() -> IpAddr {
+        "192.0.2.7".parse().unwrap()
+    }
+
+    #[test]
+    fn only_dev_and_only_this_machine_does_without_a_token() {
+        let data = tempfile::tempdir().unwrap();
+        let dev = Access::new(Mode::Dev, data.path(), &[]);
+        assert_eq!(
+            dev.authenticate(None, HERE).unwrap().caller.principal.as_str(),
+            "dev"
+        );
+        assert!(
+            dev.authenticate(None, "::ffff:127.0.0.1".parse().unwrap())
+                .is_ok()
+        );
+        assert!(dev.authenticate(None, there()).is_err());
+        assert!(
+            dev.authenticate(Some(b"Bearer wrong"), HERE).is_err(),
+            "a wrong token is not no token"
+        );
+        let serve = Access::new(Mode::Serve, data.path(), &[]);
+        assert_eq!(
+            serve.authenticate(None, HERE).unwrap_err().code,
+            ErrorCode::Unauthenticated
+        );
+    }
+
+    #[test]
+    fn a_token_names_its_principal_until_it_is_revoked() {
+        let data = tempfile::tempdir().unwrap();
+        let access = Access::new(Mode::Serve, data.path(), &[]);
+        let made = tokens::create(data.path(), "ci", "acme").unwrap();
+        let header = format!("bearer  {}", made.token);
+        let grant = access.authenticate(Some(header.as_bytes()), there()).unwrap();
+        assert_eq!(grant.caller.principal.as_str(), "ci");
+        assert_eq!(grant.caller.tenant.as_str(), "acme");
+        assert!(access.still_good(&grant));
+        tokens::revoke(data.path(), "ci").unwrap();
+        assert!(!access.still_good(&grant));
+        assert!(access.authenticate(Some(header.as_bytes()), there()).is_err());
+    }
+
+    #[test]
+    fn headers_that_carry_no_bearer_token_are_refused() {
+        for header in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Basic abc",
+            "Bearer a b",
+            "Bearer a\u{7f}",
+        ] {
+            assert_eq!(bearer(header.as_bytes()), None, "{header:?}");
+        }
+        assert_eq!(bearer(&[&b"Bearer "[..], &vec![b'a'; 1000]].concat()), None);
+    }
+
+    #[test]
+    fn the_bind_rule_wants_a_token_beyond_loopback() {
+        let data = tempfile::tempdir().unwrap();
+        let access = Access::new(Mode::Dev, data.path(), &[]);
+        for near in ["127.0.0.1:1", "[::1]:1", "127.9.9.9:1"] {
+            assert!(access.may_bind(near.parse().unwrap()).is_ok(), "{near}");
+        }
+        for far in ["0.0.0.0:1", "[::]:1", "192.0.2.7:1"] {
+            assert_eq!(
+                access.may_bind(far.parse().unwrap()).unwrap_err().code,
+                ErrorCode::BindRefused
+            );
+        }
+        tokens::create(data.path(), "ci", "main").unwrap();
+        assert!(access.may_bind("0.0.0.0:1".parse().unwrap()).is_ok());
+    }
+}
