@@ -187,6 +187,7 @@ impl<R> Engine<R> {
         for event in &decision.events {
             match event {
                 Event::Finished(finished) => self.finished(finished.seq),
+                Event::Executed(executed) => self.finished(executed.identity.seq),
                 Event::EffectRequested { seq, .. } => self.open.effect(&self.state, *seq),
                 Event::EffectDispatching { seq } => self.open.start(&self.state, *seq),
                 Event::Recovered {

@@ -11,8 +11,9 @@ mod lane;
 
 use crate::apply::{RecordHead, apply_event};
 use crate::state::State;
-use actum_model::event::{Event, Finished};
+use actum_model::event::{Event, Executed, Finished};
 use actum_model::limits::EVENTS_PER_RECORD_MAX;
+use actum_model::outcome::Identity;
 use actum_model::restore::CommandRow;
 use actum_model::{ErrorCode, Fault, Input, Json, Outcome, Stamped};
 use std::sync::Arc;
@@ -64,6 +65,7 @@ pub fn advance(state: &mut State, input: &Stamped) -> Decision {
         head,
         events: Vec::new(),
         effects: 0,
+        current: None,
     };
     let reply = match &input.input {
         Input::Boot(boot) => {
@@ -118,6 +120,15 @@ pub(crate) struct Decider<'a> {
     pub(crate) events: Vec<Event>,
     /// Effects requested so far in this record.
     pub(crate) effects: u64,
+    /// The command that this record accepts and finishes.
+    pub(crate) current: Option<Current>,
+}
+
+/// A command that is accepted and finished by one record.
+pub(crate) struct Current {
+    pub(crate) identity: Arc<Identity>,
+    /// True until its conditions are found to hold.
+    pub(crate) unstarted: bool,
 }
 
 impl Decider<'_> {
@@ -140,9 +151,33 @@ impl Decider<'_> {
         self.events.len() + events <= EVENTS_PER_RECORD_MAX
     }
 
+    /// The command that this record accepts and finishes, if it is this one.
+    fn current(&self, seq: u64) -> Option<&Current> {
+        self.current
+            .as_ref()
+            .filter(|current| current.identity.seq == seq)
+    }
+
+    /// Who asks for what, of a command that is being carried out.
+    pub(crate) fn identity(&self, seq: u64) -> Option<Arc<Identity>> {
+        let current = self.current(seq).map(|current| current.identity.clone());
+        current.or_else(|| self.state.command(seq).map(|row| row.identity.clone()))
+    }
+
     pub(crate) fn finish(&mut self, seq: u64, outcome: Outcome, data: Option<Json>, fault: Option<Fault>) {
         let session_version = self.version_after(seq, outcome);
         let fault = fault.map(Arc::new);
+        if let Some(Current { identity, unstarted }) = self.current.take_if(|now| now.identity.seq == seq) {
+            let executed = Executed {
+                identity,
+                outcome,
+                data,
+                fault,
+                session_version,
+                unstarted,
+            };
+            return self.emit(Event::Executed(executed));
+        }
         self.emit(Event::Finished(Finished {
             seq,
             outcome,
@@ -162,10 +197,9 @@ impl Decider<'_> {
 
     /// The version its session has after a command: one more for a successful change.
     fn version_after(&self, seq: u64, outcome: Outcome) -> Option<u64> {
-        let row = self.state.command(seq)?;
-        let session = row.identity.session.as_ref()?;
-        let session = self.state.session(&row.identity.tenant, session)?;
-        let contract = actum_model::contract::find(row.identity.kind.as_str())?;
+        let identity = self.identity(seq)?;
+        let session = self.state.session(&identity.tenant, identity.session.as_ref()?)?;
+        let contract = actum_model::contract::find(identity.kind.as_str())?;
         let creates = contract.kind == "session.create";
         let change = contract.mutates_session && !creates && outcome == Outcome::Succeeded;
         Some(session.version + u64::from(change))
@@ -179,9 +213,6 @@ impl Decider<'_> {
     }
 
     fn end(mut self, reply: Option<Reply>) -> Decision {
-        if !self.events.is_empty() {
-            self.state.end_record();
-        }
         let events = std::mem::take(&mut self.events);
         Decision {
             head: self.head,

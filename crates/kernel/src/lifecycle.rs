@@ -2,11 +2,11 @@
 
 use crate::apply::RecordHead;
 use crate::state::{Known, State};
-use actum_model::event::{Event, Finished};
+use actum_model::event::{Event, Executed, Finished};
 use actum_model::ids::{CommandId, SessionId, Tenant};
 use actum_model::outcome::Identity;
 use actum_model::response::fault_json;
-use actum_model::{CommandId as Id, time};
+use actum_model::{CommandId as Id, Fault, Outcome, time};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,10 +34,23 @@ pub struct Lifecycle {
 impl Lifecycle {
     /// The public events of one record. `state` is any state after it.
     pub fn record(&mut self, head: RecordHead, events: &[Event], state: &State) -> Vec<PublicEvent> {
-        events
-            .iter()
-            .filter_map(|event| self.event(head, event, state))
-            .collect()
+        // What a record executes is said to be accepted and started before what follows from it.
+        let executed = events.iter().find_map(|event| match event {
+            Event::Executed(executed) => Some(executed),
+            _ => None,
+        });
+        let mut out = Vec::new();
+        if let Some(Executed {
+            identity, unstarted, ..
+        }) = executed
+        {
+            out.push(command(head, "command_accepted", identity, Map::new()));
+            if !unstarted {
+                out.push(command(head, "command_started", identity, Map::new()));
+            }
+        }
+        out.extend(events.iter().filter_map(|event| self.event(head, event, state)));
+        out
     }
 
     fn event(&mut self, head: RecordHead, event: &Event, state: &State) -> Option<PublicEvent> {
@@ -55,12 +68,25 @@ impl Lifecycle {
             Event::Finished(finished) => {
                 let identity = self.identity(finished.seq, state)?;
                 self.seen.remove(&finished.seq);
-                Some(command(
-                    head,
-                    "command_finished",
-                    &identity,
-                    outcome_members(finished),
-                ))
+                let Finished {
+                    outcome,
+                    fault,
+                    session_version,
+                    ..
+                } = finished;
+                let more = outcome_members(*outcome, fault.as_deref(), *session_version);
+                Some(command(head, "command_finished", &identity, more))
+            }
+            Event::Executed(executed) => {
+                let Executed {
+                    identity,
+                    outcome,
+                    fault,
+                    session_version,
+                    ..
+                } = executed;
+                let more = outcome_members(*outcome, fault.as_deref(), *session_version);
+                Some(command(head, "command_finished", identity, more))
             }
             Event::InDoubt { seq, reason } => {
                 let mut more = Map::new();
@@ -186,20 +212,21 @@ pub fn identity_members(identity: &Identity) -> Map<String, Value> {
     out
 }
 
-fn outcome_members(finished: &Finished) -> Map<String, Value> {
+fn outcome_members(
+    outcome: Outcome,
+    fault: Option<&Fault>,
+    session_version: Option<u64>,
+) -> Map<String, Value> {
     let mut out = Map::new();
-    out.insert(
-        "success".into(),
-        (finished.outcome == actum_model::Outcome::Succeeded).into(),
-    );
-    out.insert("outcome".into(), finished.outcome.as_str().into());
-    if let Some(fault) = &finished.fault {
+    out.insert("success".into(), (outcome == Outcome::Succeeded).into());
+    out.insert("outcome".into(), outcome.as_str().into());
+    if let Some(fault) = fault {
         out.insert("error".into(), fault_json(fault));
     }
-    if let Some(version) = finished.session_version {
+    if let Some(version) = session_version {
         out.insert("sessionVersion".into(), version.into());
     }
-    if finished.outcome == actum_model::Outcome::TimedOut {
+    if outcome == Outcome::TimedOut {
         out.insert("timedOut".into(), true.into());
     }
     out

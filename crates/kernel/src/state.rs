@@ -39,17 +39,7 @@ pub struct LaneState {
     /// Commands in order of admission, so ascending; the first is the head.
     pub queue: Vector<u64>,
     /// Its place among the lanes whose head wants to be looked at.
-    pub(crate) ready: Ready,
-}
-
-/// Whether the head of a lane wants to be looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ready {
-    No,
-    /// Since this record; it gets its place when the record ends.
-    Now,
-    /// At this place.
-    At(u64),
+    pub(crate) ready: Option<u64>,
 }
 
 /// What the id table keeps of a command.
@@ -117,11 +107,6 @@ pub struct State {
     pub(crate) dependents: OrdSet<(u64, u64)>,
     /// Started commands that this boot has not classified yet.
     pub(crate) unclassified: OrdSet<u64>,
-    /// The command accepted by this record: it enters the maps when the record ends, unless it finished
-    /// within it, as most do.
-    pub(crate) fresh: Option<Arc<CommandRow>>,
-    /// Lanes that became ready in this record.
-    pub(crate) woken: Vec<LaneKey>,
 }
 
 impl Default for State {
@@ -152,8 +137,6 @@ impl Default for State {
             due: OrdSet::new(),
             dependents: OrdSet::new(),
             unclassified: OrdSet::new(),
-            fresh: None,
-            woken: Vec::new(),
         }
     }
 }
@@ -203,10 +186,7 @@ impl State {
     /// An unfinished command.
     #[must_use]
     pub fn command(&self, seq: u64) -> Option<&Arc<CommandRow>> {
-        self.fresh
-            .as_ref()
-            .filter(|row| row.identity.seq == seq)
-            .or_else(|| self.commands.get(&seq))
+        self.commands.get(&seq)
     }
 
     /// What is known of command number `seq`.
@@ -256,7 +236,7 @@ impl State {
     /// Commands accepted and not finished.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.commands.len() + usize::from(self.fresh.is_some())
+        self.commands.len()
     }
 
     /// Idempotency keys that protect.

@@ -38,6 +38,8 @@ pub enum Event {
     },
     /// A command has its terminal outcome.
     Finished(Finished),
+    /// A command was accepted, started and finished within this record.
+    Executed(Executed),
     /// An effect is wanted.
     EffectRequested {
         /// Its stable id.
@@ -209,6 +211,28 @@ pub struct Finished {
     pub session_version: Option<u64>,
 }
 
+/// See [`Event::Executed`]: most commands that the kernel carries out itself leave only this and what they
+/// changed.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Executed {
+    /// Who asked for what, where.
+    pub identity: Arc<Identity>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Json>,
+    /// The error, unless it succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Arc<Fault>>,
+    /// Version of the session after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_version: Option<u64>,
+    /// True where a condition did not hold, so that it never started.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unstarted: bool,
+}
+
 /// Why a running command is stopped.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -298,6 +322,7 @@ impl Event {
             Event::Waiting { .. } => "waiting",
             Event::Started { .. } => "started",
             Event::Finished(_) => "finished",
+            Event::Executed(_) => "executed",
             Event::EffectRequested { .. } => "effect_requested",
             Event::EffectDispatching { .. } => "effect_dispatching",
             Event::EffectSettled { .. } => "effect_settled",

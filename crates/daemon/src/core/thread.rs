@@ -150,7 +150,7 @@ impl EngineThread {
             }
             Msg::Tick => self.decide(at, elapsed, Input::Tick, None)?,
             Msg::Sync => {
-                self.writer.sync_pending().map_err(|error| poisoned(&error))?;
+                let _committed = self.writer.sync_pending().map_err(|error| poisoned(&error))?;
             }
             Msg::SnapshotTaken(taken) => self.decide(at, elapsed, Input::SnapshotTaken(taken), None)?,
             Msg::Close(done) => return Ok(Some(End::Closed(done))),
@@ -216,8 +216,10 @@ impl EngineThread {
     fn carry_out(&mut self, released: Released<To>, records: &Records) {
         for (_, events) in records {
             for event in events {
-                if let Event::Finished(finished) = event {
-                    self.effects.forget(finished.seq);
+                match event {
+                    Event::Finished(finished) => self.effects.forget(finished.seq),
+                    Event::Executed(executed) => self.effects.forget(executed.identity.seq),
+                    _ => {}
                 }
             }
         }
@@ -239,6 +241,11 @@ impl EngineThread {
     }
 
     fn close(mut self) -> Result<(), Fault> {
+        self.commit()?;
+        if let Some(taken) = self.snapshots.before_close(self.engine.ahead(), &self.writer) {
+            let (at, elapsed) = self.now();
+            self.decide(at, elapsed, Input::SnapshotTaken(taken), None)?;
+        }
         let (at, elapsed) = self.now();
         self.decide(at, elapsed, Input::Close, None)?;
         self.commit()?;

@@ -72,6 +72,20 @@ impl Rows {
                         session_version: finished.session_version,
                     });
                 }
+                Event::Executed(executed) => {
+                    let identity = Arc::clone(&executed.identity);
+                    let (idx, at) = (record.idx, record.at_ms);
+                    let change = self.0.entry(identity.seq).or_default();
+                    change.accepted = Some(Accepted { identity, idx, at });
+                    change.started = (!executed.unstarted).then_some((idx, Some(at)));
+                    change.finished = Some(Finished {
+                        idx,
+                        at,
+                        outcome: executed.outcome.as_str(),
+                        error_code: executed.fault.as_ref().map(|fault| fault.code.as_str()),
+                        session_version: executed.session_version,
+                    });
+                }
                 _ => {}
             }
         }

@@ -4,18 +4,19 @@ use crate::decide::Decider;
 use crate::state::Known;
 use actum_model::event::StopReason;
 use actum_model::ids::CommandId;
+use actum_model::outcome::Identity;
 use actum_model::restore::Phase;
 use actum_model::{ErrorCode, Fault, Json, Outcome};
 use serde_json::{Value, json};
 
 pub(super) fn run(decider: &mut Decider<'_>, seq: u64, arguments: &Value) {
-    let Some(row) = decider.row(seq) else { return };
+    let Some(own) = decider.identity(seq) else { return };
     let Some(id) = super::named(arguments) else { return };
-    let target = match target(decider, seq, &id) {
+    let target = match target(decider, &own, &id) {
         Ok(target) => target,
         Err(fault) => return decider.fail(seq, fault),
     };
-    let by = row.identity.principal.clone();
+    let by = own.principal.clone();
     let queued = decider
         .row(target)
         .is_some_and(|row| !matches!(row.phase, Phase::Running(_)));
@@ -38,10 +39,14 @@ pub(super) fn run(decider: &mut Decider<'_>, seq: u64, arguments: &Value) {
 }
 
 /// The number of the command to cancel.
-fn target(decider: &Decider<'_>, seq: u64, id: &CommandId) -> Result<u64, Fault> {
-    let tenant = decider.row(seq).map(|row| row.identity.tenant.clone());
-    let known = tenant.and_then(|tenant| decider.state.find(&tenant, id));
-    match known {
+fn target(decider: &Decider<'_>, own: &Identity, id: &CommandId) -> Result<u64, Fault> {
+    if own.public_id() == *id {
+        return Err(Fault::new(
+            ErrorCode::InvalidInput,
+            "a command cannot cancel itself",
+        ));
+    }
+    match decider.state.find(&own.tenant, id) {
         None => Err(Fault::new(
             ErrorCode::CommandNotFound,
             format!("no command `{id}` is known"),
@@ -53,10 +58,6 @@ fn target(decider: &Decider<'_>, seq: u64, id: &CommandId) -> Result<u64, Fault>
         Some(Known::Retired(_)) => Err(Fault::new(
             ErrorCode::AlreadyFinished,
             format!("`{id}` finished long ago"),
-        )),
-        Some(Known::InFlight(row)) if row.identity.seq == seq => Err(Fault::new(
-            ErrorCode::InvalidInput,
-            "a command cannot cancel itself",
         )),
         Some(Known::InFlight(row)) => match &row.phase {
             Phase::Running(running) if running.doubt.is_some() => Err(Fault::new(

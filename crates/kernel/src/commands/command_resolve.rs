@@ -7,13 +7,14 @@ use actum_model::envelope::{Caller, Envelope};
 use actum_model::event::{Event, Resolution, Resolved};
 use actum_model::ids::CommandId;
 use actum_model::input::Submit;
+use actum_model::outcome::Identity;
 use actum_model::restore::{CommandRow, Phase};
 use actum_model::{ErrorCode, Fault, Hash, Json, Outcome, contract};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 pub(super) fn run(decider: &mut Decider<'_>, seq: u64, arguments: &Value) {
-    let Some(own) = decider.row(seq) else { return };
+    let Some(own) = decider.identity(seq) else { return };
     let Some(id) = super::named(arguments) else { return };
     let Some(resolution) = arguments
         .get("as")
@@ -26,11 +27,11 @@ pub(super) fn run(decider: &mut Decider<'_>, seq: u64, arguments: &Value) {
         Ok(target) => target,
         Err(fault) => return decider.fail(seq, fault),
     };
-    let retried_by = (resolution == Resolution::Retry).then(|| CommandId::anonymous(decider.state.next_seq));
+    let retried_by = (resolution == Resolution::Retry).then(|| CommandId::anonymous(seq + 1));
     decider.emit(Event::Resolved(Resolved {
         seq: target.identity.seq,
         resolution,
-        by: own.identity.principal.clone(),
+        by: own.principal.clone(),
         command: seq,
         note: arguments.get("note").and_then(Value::as_str).map(str::to_owned),
         retried_by: retried_by.clone(),
@@ -51,7 +52,7 @@ pub(super) fn run(decider: &mut Decider<'_>, seq: u64, arguments: &Value) {
             decider.fail(target.identity.seq, fault);
         }
         _ => {
-            let message = format!("`{}` looked, and it did not happen", own.identity.principal);
+            let message = format!("`{}` looked, and it did not happen", own.principal);
             decider.fail(target.identity.seq, Fault::new(ErrorCode::DidNotHappen, message));
         }
     }
@@ -65,8 +66,8 @@ pub(super) fn run(decider: &mut Decider<'_>, seq: u64, arguments: &Value) {
     }
 }
 
-fn target(decider: &Decider<'_>, own: &CommandRow, id: &CommandId) -> Result<Arc<CommandRow>, Fault> {
-    match decider.state.find(&own.identity.tenant, id) {
+fn target(decider: &Decider<'_>, own: &Identity, id: &CommandId) -> Result<Arc<CommandRow>, Fault> {
+    match decider.state.find(&own.tenant, id) {
         None => Err(Fault::new(
             ErrorCode::CommandNotFound,
             format!("no command `{id}` is known"),
@@ -90,7 +91,7 @@ fn target(decider: &Decider<'_>, own: &CommandRow, id: &CommandId) -> Result<Arc
 }
 
 /// A new command with the arguments of the old one, ordered by whoever resolved it, at the end of its lane.
-fn retry(decider: &mut Decider<'_>, own: &CommandRow, old: &CommandRow, old_id: &CommandId) {
+fn retry(decider: &mut Decider<'_>, own: &Identity, old: &CommandRow, old_id: &CommandId) {
     let Some(contract) = contract::find(old.identity.kind.as_str()) else {
         return;
     };
@@ -105,13 +106,13 @@ fn retry(decider: &mut Decider<'_>, own: &CommandRow, old: &CommandRow, old_id: 
         timeout_ms: Some(old.timeout_ms),
         queue_timeout_ms: None,
         correlation: Some(old.identity.correlation_id()),
-        causation: Some(own.identity.public_id()),
+        causation: Some(own.public_id()),
         retry_of: Some(old_id.clone()),
         detach: true,
     };
     let caller = Caller {
-        tenant: own.identity.tenant.clone(),
-        principal: own.identity.principal.clone(),
+        tenant: own.tenant.clone(),
+        principal: own.principal.clone(),
         exec: None,
     };
     let submit = Submit {
@@ -122,7 +123,7 @@ fn retry(decider: &mut Decider<'_>, own: &CommandRow, old: &CommandRow, old_id: 
         limited: None,
     };
     let lane = old.identity.lane.as_ref().map(|place| place.lane.clone());
-    decider.accept(Candidate {
+    decider.accept(&Candidate {
         submit: &submit,
         contract,
         lane,

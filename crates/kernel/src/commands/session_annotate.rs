@@ -7,14 +7,16 @@ use actum_model::{ErrorCode, Fault, Json, Outcome};
 use serde_json::Value;
 
 pub(super) fn run(decider: &mut Decider<'_>, seq: u64, arguments: &Value) {
-    let Some(row) = decider.row(seq) else { return };
+    let Some(identity) = decider.identity(seq) else {
+        return;
+    };
     let (Some(session), Some(key)) = (
-        row.identity.session.clone(),
+        identity.session.clone(),
         arguments.get("key").and_then(Value::as_str),
     ) else {
         return;
     };
-    let tenant = row.identity.tenant.clone();
+    let tenant = identity.tenant.clone();
     let value = match arguments.get("value") {
         None | Some(Value::Null) => None,
         Some(value) => Json::from_value(value).ok(),

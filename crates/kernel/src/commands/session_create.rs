@@ -12,9 +12,11 @@ const METADATA_MAX: usize = ANNOTATIONS_MAX / 2;
 pub(crate) const EVENTS_MAX: usize = METADATA_MAX + 8;
 
 pub(super) fn run(decider: &mut Decider<'_>, seq: u64, arguments: &Value) {
-    let Some(row) = decider.row(seq) else { return };
-    let tenant = row.identity.tenant.clone();
-    let Some(session) = row.identity.session.clone() else {
+    let Some(identity) = decider.identity(seq) else {
+        return;
+    };
+    let tenant = identity.tenant.clone();
+    let Some(session) = identity.session.clone() else {
         return;
     };
     if decider.state.session(&tenant, &session).is_some() {

@@ -5,12 +5,14 @@ use actum_model::Outcome;
 use actum_model::event::Event;
 
 pub(super) fn run(decider: &mut Decider<'_>, seq: u64) {
-    let Some(row) = decider.row(seq) else { return };
-    let Some(session) = row.identity.session.clone() else {
+    let Some(identity) = decider.identity(seq) else {
+        return;
+    };
+    let Some(session) = identity.session.clone() else {
         return;
     };
     decider.emit(Event::SessionDeleted {
-        tenant: row.identity.tenant.clone(),
+        tenant: identity.tenant.clone(),
         session,
     });
     decider.finish(seq, Outcome::Succeeded, None, None);

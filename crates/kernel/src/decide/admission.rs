@@ -1,6 +1,7 @@
 //! Admission: who has asked this before, is there room, what does it wait for; then it is accepted.
 
-use super::{Decider, Reply};
+use super::lane::failed_dependency;
+use super::{Current, Decider, Reply};
 use crate::commands;
 use crate::state::{IdEntry, Known, id_key, idempotency_key};
 use actum_model::contract::{Admission, Contract, SessionUse};
@@ -46,17 +47,68 @@ impl Decider<'_> {
             Ok(deps) => deps,
             Err(fault) => return Reply::Refused(fault),
         };
-        let seq = self.accept(Candidate {
+        let candidate = Candidate {
             submit,
             contract,
             lane,
             deps,
-        });
-        if contract.admission == Admission::Control {
-            self.emit(Event::Started { seq });
-            commands::run(self, seq, contract, &envelope.payload);
+        };
+        if self.is_immediate(&candidate) {
+            return Reply::Accepted(self.execute(&candidate));
         }
-        Reply::Accepted(seq)
+        Reply::Accepted(self.accept(&candidate))
+    }
+
+    /// Whether the command is over when this record ends: the kernel carries it out itself, and nothing
+    /// stands before it.
+    fn is_immediate(&self, candidate: &Candidate<'_>) -> bool {
+        let Candidate {
+            submit,
+            contract,
+            lane,
+            deps,
+        } = candidate;
+        if contract.has_effect() || deps.iter().any(|dep| self.state.command(*dep).is_some()) {
+            return false;
+        }
+        let Some(lane) = lane else { return true };
+        let key = LaneKey {
+            tenant: submit.caller.tenant.clone(),
+            lane: lane.clone(),
+        };
+        self.state
+            .lanes
+            .get(&key)
+            .is_none_or(|lane| lane.queue.is_empty())
+    }
+
+    /// Accepts and carries out a command in this record.
+    fn execute(&mut self, candidate: &Candidate<'_>) -> u64 {
+        let Candidate {
+            submit,
+            contract,
+            deps,
+            ..
+        } = candidate;
+        let identity = Arc::new(self.identify(candidate));
+        let seq = identity.seq;
+        let if_generation = submit.envelope.if_version.and_then(|asked| asked.generation);
+        let failed = failed_dependency(&identity, deps, self.state.failed_of(deps, &[]));
+        self.current = Some(Current {
+            identity: identity.clone(),
+            unstarted: true,
+        });
+        match failed.or_else(|| self.unmet(&identity, if_generation, contract)) {
+            Some(fault) => self.reject(seq, fault),
+            None => {
+                self.current = Some(Current {
+                    identity,
+                    unstarted: false,
+                });
+                commands::run(self, seq, contract, &submit.envelope.payload);
+            }
+        }
+        seq
     }
 
     /// The same id or a live key: a repetition, or a conflict.
@@ -173,58 +225,52 @@ impl Decider<'_> {
     }
 
     /// Makes the command a fact and gives its number.
-    pub(crate) fn accept(&mut self, candidate: Candidate<'_>) -> u64 {
-        let Candidate {
-            submit,
-            contract,
-            lane,
-            deps,
-        } = candidate;
-        let Envelope {
-            key,
-            correlation,
-            causation,
-            ..
-        } = &submit.envelope;
-        let envelope = &submit.envelope;
-        let seq = self.state.next_seq;
-        let place = lane.map(|lane| self.place(submit, lane));
-        let identity = Identity {
-            seq,
-            id: envelope.id.clone(),
-            kind: envelope.kind.clone(),
-            tenant: submit.caller.tenant.clone(),
-            principal: submit.caller.principal.clone(),
-            lane: place,
-            session: self.session_of(contract, envelope, seq),
-            fingerprint: submit.fingerprint.fingerprint(),
-            key: key.clone(),
-            depends_on: envelope.depends_on.clone(),
-            if_version: envelope.if_version.map(|asked| asked.version),
-            correlation: correlation.clone(),
-            causation: causation
-                .clone()
-                .or_else(|| submit.caller.exec.map(|parent| self.public_id(parent))),
-            retry_of: envelope.retry_of.clone(),
-        };
+    pub(crate) fn accept(&mut self, candidate: &Candidate<'_>) -> u64 {
+        let identity = self.identify(candidate);
+        let seq = identity.seq;
+        let envelope = &candidate.submit.envelope;
         let queue_timeout_ms = envelope
             .queue_timeout_ms
             .unwrap_or(self.state.config.queue_timeout_ms);
         self.emit(Event::Accepted(Accepted {
             identity: Arc::new(identity),
-            payload: self.payload_kept(contract, &envelope.payload),
-            deps,
+            payload: Some(envelope.payload.clone()),
+            deps: candidate.deps.clone(),
             if_generation: envelope.if_version.and_then(|asked| asked.generation),
-            timeout_ms: envelope.timeout_ms.unwrap_or(contract.timeout_ms),
+            timeout_ms: envelope.timeout_ms.unwrap_or(candidate.contract.timeout_ms),
             queue_timeout_ms,
-            redacted: submit.redacted,
+            redacted: candidate.submit.redacted,
         }));
         seq
     }
 
-    /// Control commands are over when their record ends, so state needs no copy of their arguments.
-    fn payload_kept(&self, contract: &Contract, payload: &Json) -> Option<Json> {
-        (contract.admission != Admission::Control).then(|| payload.clone())
+    /// Who asks for what, as the next command.
+    fn identify(&self, candidate: &Candidate<'_>) -> Identity {
+        let Candidate {
+            submit,
+            contract,
+            lane,
+            ..
+        } = candidate;
+        let envelope = &submit.envelope;
+        let seq = self.state.next_seq;
+        let caused_by = submit.caller.exec.map(|parent| self.public_id(parent));
+        Identity {
+            seq,
+            id: envelope.id.clone(),
+            kind: envelope.kind.clone(),
+            tenant: submit.caller.tenant.clone(),
+            principal: submit.caller.principal.clone(),
+            lane: lane.clone().map(|lane| self.place(submit, lane)),
+            session: self.session_of(contract, envelope, seq),
+            fingerprint: submit.fingerprint.fingerprint(),
+            key: envelope.key.clone(),
+            depends_on: envelope.depends_on.clone(),
+            if_version: envelope.if_version.map(|asked| asked.version),
+            correlation: envelope.correlation.clone(),
+            causation: envelope.causation.clone().or(caused_by),
+            retry_of: envelope.retry_of.clone(),
+        }
     }
 
     fn public_id(&self, seq: u64) -> CommandId {

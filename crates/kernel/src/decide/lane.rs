@@ -3,6 +3,7 @@
 use super::Decider;
 use crate::commands;
 use actum_model::event::Event;
+use actum_model::outcome::Identity;
 use actum_model::restore::{CommandRow, LaneKey, Phase};
 use actum_model::{Contract, ErrorCode, Fault, Outcome, contract};
 use serde_json::json;
@@ -43,12 +44,7 @@ impl Decider<'_> {
     }
 
     fn next_ready(&self) -> Option<LaneKey> {
-        if let Some((_, key)) = self.state.ready.get_min() {
-            return Some(key.clone());
-        }
-        let now = crate::state::Ready::Now;
-        let is_ready = |key: &&LaneKey| self.state.lanes.get(*key).is_some_and(|lane| lane.ready == now);
-        self.state.woken.iter().find(is_ready).cloned()
+        self.state.ready.get_min().map(|(_, key)| key.clone())
     }
 
     /// Looks at the command at the head of a lane. False where nothing followed, which would repeat for ever.
@@ -62,14 +58,14 @@ impl Decider<'_> {
             self.reject(seq, Fault::new(ErrorCode::UnknownCommand, message));
             return true;
         };
-        if let Some(fault) = failed_dependency(&row) {
+        if let Some(fault) = failed_dependency(&row.identity, &row.deps, row.failed_dep) {
             self.reject(seq, fault);
         } else if !row.pending.is_empty() {
             self.emit(Event::Waiting {
                 seq,
                 on: row.pending.clone(),
             });
-        } else if let Some(fault) = self.unmet(&row, contract) {
+        } else if let Some(fault) = self.unmet(&row.identity, row.if_generation, contract) {
             self.reject(seq, fault);
         } else {
             self.start(seq, &row, contract);
@@ -78,27 +74,30 @@ impl Decider<'_> {
     }
 
     /// The first condition on the session that does not hold.
-    fn unmet(&self, row: &CommandRow, contract: &Contract) -> Option<Fault> {
-        let asked = row.identity.if_version;
+    pub(super) fn unmet(
+        &self,
+        identity: &Identity,
+        if_generation: Option<u64>,
+        contract: &Contract,
+    ) -> Option<Fault> {
+        let asked = identity.if_version;
         let creates = contract.kind == "session.create";
         if creates && asked.is_none() {
             return None;
         }
-        let id = row.identity.session.as_ref()?;
-        let Some(session) = self.state.session(&row.identity.tenant, id) else {
+        let id = identity.session.as_ref()?;
+        let Some(session) = self.state.session(&identity.tenant, id) else {
             let message = format!("no session `{id}` exists");
             return Some(Fault::new(ErrorCode::SessionNotFound, message));
         };
         let version_fits = asked.is_none_or(|version| version == session.version);
-        let generation_fits = row
-            .if_generation
-            .is_none_or(|generation| generation == session.generation);
+        let generation_fits = if_generation.is_none_or(|generation| generation == session.generation);
         if version_fits && generation_fits {
             return None;
         }
         let (expected, actual) = (asked.unwrap_or(0), session.version);
         let message = if version_fits {
-            let expected = row.if_generation.unwrap_or(0);
+            let expected = if_generation.unwrap_or(0);
             format!(
                 "session `{id}` is generation {}, expected {expected}",
                 session.generation
@@ -106,7 +105,7 @@ impl Decider<'_> {
         } else {
             format!("session `{id}` is at version {actual}, expected {expected}")
         };
-        let details = json!({"expected": {"version": expected, "generation": row.if_generation},
+        let details = json!({"expected": {"version": expected, "generation": if_generation},
             "actual": {"version": actual, "generation": session.generation}});
         Some(Fault::new(ErrorCode::VersionMismatch, message).with_details(&details))
     }
@@ -126,10 +125,10 @@ impl Decider<'_> {
     }
 }
 
-fn failed_dependency(row: &CommandRow) -> Option<Fault> {
-    let failed = row.failed_dep?;
-    let at = row.deps.iter().position(|dep| *dep == failed)?;
-    let id = row.identity.depends_on.get(at)?;
+pub(super) fn failed_dependency(identity: &Identity, deps: &[u64], failed: Option<u64>) -> Option<Fault> {
+    let failed = failed?;
+    let at = deps.iter().position(|dep| *dep == failed)?;
+    let id = identity.depends_on.get(at)?;
     let message = format!("`{id}`, which it depends on, did not succeed");
     Some(Fault::new(ErrorCode::DependencyFailed, message).with_details(&json!({"dependency": id.as_str()})))
 }

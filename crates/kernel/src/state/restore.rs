@@ -1,6 +1,6 @@
 //! Writing a state as snapshot pieces, and taking it up again from them.
 
-use super::{IdEntry, Key, KeyEntry, LaneState, Ready, Session, State};
+use super::{IdEntry, Key, KeyEntry, LaneState, Session, State};
 use actum_model::hash::Fingerprint;
 use actum_model::restore::{CommandRow, LaneKey, LaneRow, MetaRow, PackedTable, Restore, SessionRow};
 use actum_model::{Event, Outcome, OutcomeRow};
@@ -166,7 +166,7 @@ impl State {
                 generation: row.generation,
                 last_seq: row.last_seq,
                 queue: row.queue.into(),
-                ready: place.map_or(Ready::No, Ready::At),
+                ready: place,
             };
             self.lanes.insert(row.key, lane);
         }

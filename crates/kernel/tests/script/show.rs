@@ -31,6 +31,26 @@ pub(crate) fn event(state: &State, event: &Event) -> String {
             format!("waiting {} for {}", of(seq), on.join(", "))
         }
         Event::Started { seq } => format!("started {}", of(seq)),
+        Event::Executed(executed) => {
+            let version = executed
+                .session_version
+                .map_or(String::new(), |v| format!(", version {v}"));
+            let data = executed
+                .data
+                .as_ref()
+                .map_or(String::new(), |data| format!(" {}", data.as_str()));
+            let fault = executed
+                .fault
+                .as_deref()
+                .map_or(String::new(), |found| format!(", {}", fault(found)));
+            let word = if executed.unstarted { "not started" } else { "executed" };
+            format!(
+                "{word} {}{} {}{version}{data}{fault}",
+                executed.identity.public_id(),
+                place(&executed.identity),
+                executed.outcome.as_str()
+            )
+        }
         Event::Finished(finished) => {
             let version = finished
                 .session_version
