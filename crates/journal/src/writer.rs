@@ -285,6 +285,9 @@ impl Writer {
                 .as_ref()
                 .map_or(0, |tail| fitting(frames, tail.bytes - tail.end));
             if fits == 0 {
+                if let Some(what) = unknown.take() {
+                    self.confirm(writes, what)?;
+                }
                 self.roll(first.len as u64)?;
                 continue;
             }
@@ -298,6 +301,20 @@ impl Writer {
             (frames, bytes) = (later, rest);
         }
         unknown.map_or(Ok(()), |what| Err(StorageError::Unknown(what)))
+    }
+
+    /// A new segment vouches for every record before it, so a write of unknown fate must be found to have
+    /// landed first; if it did not, its batch cannot be completed.
+    fn confirm(&self, writes: &mut Vec<(String, u64, Vec<u8>)>, what: String) -> Result<(), StorageError> {
+        for (name, offset, bytes) in writes.iter() {
+            let mut found = vec![0; bytes.len()];
+            let count = self.storage.read(Area::Journal, name, *offset, &mut found)?;
+            if count < bytes.len() || found != *bytes {
+                return Err(StorageError::Unknown(what));
+            }
+        }
+        writes.clear();
+        Ok(())
     }
 
     /// Stamps frames that lie side by side and writes them in one call.

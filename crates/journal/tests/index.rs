@@ -10,7 +10,7 @@ mod common;
 
 use actum_journal::index::{Filter, Index, IndexError, Order};
 use actum_journal::{Opened, SnapshotMeta};
-use actum_model::event::{Accepted, Finished};
+use actum_model::event::{Accepted, Executed, Finished};
 use actum_model::ids::{Kind, Principal, Tenant};
 use actum_model::outcome::{Identity, LanePlace, Outcome, OutcomeRow};
 use actum_model::restore::Restore;
@@ -231,6 +231,40 @@ fn it_follows_the_journal_and_answers_filters() {
         (Some("failed"), Some(ErrorCode::ALL[0].as_str()))
     );
     assert_eq!((row.lane.as_deref(), row.lane_seq), (Some("session:s2"), Some(5)));
+}
+
+#[test]
+fn a_command_over_within_its_record_is_one_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut opened, _) = open_at(dir.path(), &options(8192)).unwrap();
+    for seq in 1..=2 {
+        let executed = Executed {
+            identity: identity(seq),
+            outcome: Outcome::Succeeded,
+            data: None,
+            fault: None,
+            session_version: Some(9),
+            unstarted: seq == 2,
+        };
+        opened
+            .stager
+            .stage(70 + seq, seq, b"", &[Event::Executed(executed)])
+            .unwrap();
+    }
+    let batch = opened.stager.seal();
+    assert!(opened.writer.flush(batch).unwrap().durable());
+    let mut index = Index::open(&dir.path().join("index.db"), &opened.reader, Some(1)).unwrap();
+    index.catch_up(&opened.reader, Some(1)).unwrap();
+    let rows = index.query(&Filter::default()).unwrap().rows;
+    assert_eq!(
+        (rows[0].accepted_idx, rows[0].started_idx, rows[0].finished_idx),
+        (0, Some(0), Some(0))
+    );
+    assert_eq!(
+        (rows[0].finished_at_ms, rows[0].outcome.as_deref()),
+        (Some(71), Some("succeeded"))
+    );
+    assert_eq!((rows[1].started_idx, rows[1].finished_idx), (None, Some(1)));
 }
 
 #[test]

@@ -12,7 +12,9 @@ mod common;
 use actum_journal::{FileStorage, SnapshotMeta, verify};
 use actum_model::config::RealmConfig;
 use actum_model::effect::{Doubt, RecoveryClass, SettledAs, Settlement};
-use actum_model::event::{Accepted, Booted, Finished, Resolution, Resolved, SnapshotTaken, StopReason};
+use actum_model::event::{
+    Accepted, Booted, Executed, Finished, Resolution, Resolved, SnapshotTaken, StopReason,
+};
 use actum_model::ids::{IdempotencyKey, Kind, Principal, Tenant};
 use actum_model::outcome::{Identity, LanePlace, Outcome};
 use actum_model::restore::{PackedTable, Restore};
@@ -52,6 +54,7 @@ fn every_event() -> Vec<Event> {
         causation: Some(command("cause")),
         retry_of: Some(command("first")),
     };
+    let identity = Arc::new(identity);
     let mut fault = Fault::new(ErrorCode::ALL[0], "a sentence");
     fault.hint = Some("a hint".to_owned());
     fault.details = Some(Json::from_canonical("{\"a\":1}"));
@@ -74,7 +77,7 @@ fn every_event() -> Vec<Event> {
             config: Box::new(RealmConfig::default()),
         },
         Event::Accepted(Accepted {
-            identity: Arc::new(identity),
+            identity: Arc::clone(&identity),
             payload: Some(Json::from_canonical("{\"argv\":[\"true\"]}")),
             deps: vec![6],
             if_generation: Some(2),
@@ -137,6 +140,22 @@ fn every_event() -> Vec<Event> {
             fault: Some(Arc::new(fault)),
             session_version: Some(5),
         }),
+        Event::Executed(Executed {
+            identity: Arc::clone(&identity),
+            outcome: Outcome::Succeeded,
+            data: Some(Json::from_canonical("{}")),
+            fault: None,
+            session_version: Some(6),
+            unstarted: false,
+        }),
+        Event::Executed(Executed {
+            identity,
+            outcome: Outcome::Rejected,
+            data: None,
+            fault: Some(Arc::new(Fault::new(ErrorCode::ALL[0], "not now"))),
+            session_version: None,
+            unstarted: true,
+        }),
         Event::SessionCreated {
             tenant: tenant.clone(),
             session: session.clone(),
@@ -158,6 +177,44 @@ fn every_event() -> Vec<Event> {
         }),
         Event::Closed {},
     ]
+}
+
+/// Fails to compile when an event is added, so that whoever adds it thinks of the fixture: before a release the
+/// fixture is made anew, after it a new version gets one of its own.
+fn known(event: &Event) -> &'static str {
+    match event {
+        Event::Booted(_)
+        | Event::ConfigActivated { .. }
+        | Event::Accepted(_)
+        | Event::Waiting { .. }
+        | Event::Started { .. }
+        | Event::Finished(_)
+        | Event::Executed(_)
+        | Event::EffectRequested { .. }
+        | Event::EffectDispatching { .. }
+        | Event::EffectSettled { .. }
+        | Event::EffectLate { .. }
+        | Event::Stopping { .. }
+        | Event::InDoubt { .. }
+        | Event::Recovered { .. }
+        | Event::Resolved(_)
+        | Event::OutputKept { .. }
+        | Event::SessionCreated { .. }
+        | Event::SessionAnnotated { .. }
+        | Event::SessionDeleted { .. }
+        | Event::OutcomesPruned { .. }
+        | Event::TombstonesDropped { .. }
+        | Event::KeysExpired { .. }
+        | Event::SnapshotTaken(_)
+        | Event::Closed {} => event.name(),
+        Event::Restore(_) => "found in snapshots only",
+    }
+}
+
+#[test]
+fn the_fixture_holds_every_event() {
+    let names: std::collections::BTreeSet<_> = every_event().iter().map(known).collect();
+    assert_eq!(names.len(), 24, "{names:?}");
 }
 
 fn make(root: &Path) {

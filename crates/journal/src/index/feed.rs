@@ -86,7 +86,29 @@ impl Rows {
                         session_version: executed.session_version,
                     });
                 }
-                _ => {}
+                // Named one by one, so that a new event is a decision here too. What goes on between start and
+                // end is not in the index: `why` and the records tell it.
+                Event::Booted(_)
+                | Event::ConfigActivated { .. }
+                | Event::Waiting { .. }
+                | Event::EffectRequested { .. }
+                | Event::EffectDispatching { .. }
+                | Event::EffectSettled { .. }
+                | Event::EffectLate { .. }
+                | Event::Stopping { .. }
+                | Event::InDoubt { .. }
+                | Event::Recovered { .. }
+                | Event::Resolved(_)
+                | Event::OutputKept { .. }
+                | Event::SessionCreated { .. }
+                | Event::SessionAnnotated { .. }
+                | Event::SessionDeleted { .. }
+                | Event::OutcomesPruned { .. }
+                | Event::TombstonesDropped { .. }
+                | Event::KeysExpired { .. }
+                | Event::SnapshotTaken(_)
+                | Event::Closed {}
+                | Event::Restore(_) => {}
             }
         }
     }
