@@ -174,6 +174,7 @@ pub struct Booted {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Accepted {
     /// Who asks for what, where.
+    #[serde(deserialize_with = "shared")]
     pub identity: Arc<Identity>,
     /// The arguments, where the command outlives this record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -216,6 +217,7 @@ pub struct Finished {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Executed {
     /// Who asked for what, where.
+    #[serde(deserialize_with = "shared")]
     pub identity: Arc<Identity>,
     /// How it ended.
     pub outcome: Outcome,
@@ -309,6 +311,15 @@ pub struct SnapshotTaken {
     pub digest: Hash,
     /// Root of the Merkle tree over the records up to it.
     pub tree_root: Hash,
+}
+
+/// Reads a value straight into its shared place; serde's own way allocates twice.
+pub(crate) fn shared<'de, D, T>(deserializer: D) -> Result<Arc<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Arc::new)
 }
 
 impl Event {

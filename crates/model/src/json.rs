@@ -6,13 +6,13 @@ use crate::limits::JSON_INTEGER_MAX;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
+use smol_str::SmolStr;
 use std::fmt;
-use std::sync::Arc;
 
 /// A JSON value as its canonical text (RFC 8785). Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Json(Arc<str>);
+pub struct Json(SmolStr);
 
 impl Json {
     /// The canonical text of a value.

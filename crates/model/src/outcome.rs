@@ -117,6 +117,7 @@ pub struct LanePlace {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct OutcomeRow {
     /// Who asked for what.
+    #[serde(deserialize_with = "crate::event::shared")]
     pub identity: Arc<Identity>,
     /// How it ended.
     pub outcome: Outcome,

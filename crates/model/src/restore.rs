@@ -121,6 +121,7 @@ pub struct LaneRow {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct CommandRow {
     /// Who asks for what.
+    #[serde(deserialize_with = "crate::event::shared")]
     pub identity: Arc<Identity>,
     /// The arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]

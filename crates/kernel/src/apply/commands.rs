@@ -48,7 +48,8 @@ impl State {
         let identity = executed.identity;
         self.number(&identity);
         if let Some(place) = &identity.lane {
-            self.pass_lane(&identity, place);
+            let session_exists = executed.session_version.is_some();
+            self.pass_lane(&identity, place, session_exists);
         }
         let idx = self.next_idx - 1;
         self.keep_finished(OutcomeRow {

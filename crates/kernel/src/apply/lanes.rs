@@ -35,13 +35,14 @@ impl State {
         }
     }
 
-    /// A command takes its place in an empty lane and gives it up in the same record.
-    pub(super) fn pass_lane(&mut self, identity: &Identity, place: &LanePlace) {
+    /// A command takes its place in an empty lane and gives it up in the same record. A command that says which
+    /// version its session has says that there is one.
+    pub(super) fn pass_lane(&mut self, identity: &Identity, place: &LanePlace, session_exists: bool) {
         let key = LaneKey {
             tenant: identity.tenant.clone(),
             lane: place.lane.clone(),
         };
-        let stays = self.stays(&key);
+        let stays = (session_exists && matches!(key.lane, Lane::Session(_))) || self.stays(&key);
         match self.lanes.get_mut(&key) {
             Some(lane) if stays => lane.last_seq = place.seq,
             Some(_) => {
