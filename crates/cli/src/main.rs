@@ -1,2 +1,24 @@
-//! Placeholder.
-fn main() {}
+//! The binary `actum`: flags, printing, the demo, the doctor. It holds no logic that others need.
+
+mod answer;
+mod cli;
+mod commands;
+mod context;
+mod daemon_file;
+mod demo;
+mod doctor;
+mod failure;
+mod mint;
+mod offline;
+mod print;
+mod remote;
+mod run;
+mod shape;
+mod table;
+mod watch;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,0 +1,98 @@
+//! `actum events`: follows what happens, from now or from a journal position on.
+
+use crate::context::Context;
+use crate::failure::{Done, Exit};
+use crate::remote::{Remote, block_on};
+use crate::shape::{self, number, text};
+use actum_client::{Event, EventsQuery};
+use clap::Args as ClapArgs;
+use serde_json::Value;
+
+/// Flags of `events`.
+#[derive(ClapArgs, Clone, Debug)]
+#[command(
+    after_help = "Examples:\n  actum events\n  actum events --session repair --from 0\n  actum events --output jsonl | jq .event"
+)]
+pub(crate) struct Args {
+    /// Only events of this session
+    #[arg(long, value_name = "ID")]
+    session: Option<String>,
+    /// Only events of this chain of commands
+    #[arg(long, value_name = "ID")]
+    correlation: Option<String>,
+    /// From this journal position on; from now on where absent
+    #[arg(long, value_name = "IDX")]
+    from: Option<u64>,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Done {
+    block_on(async {
+        let remote = Remote::connect(context).await?;
+        let query = EventsQuery {
+            session_id: args.session.clone(),
+            correlation_id: args.correlation.clone(),
+            from_idx: args.from,
+            last_event_id: None,
+        };
+        let mut events = remote.client.events(&query).await?;
+        while let Some(event) = events.next().await? {
+            show(&event, context)?;
+        }
+        context.out.say("the daemon ended the stream");
+        Ok(Exit::Ok)
+    })
+}
+
+fn show(event: &Event, context: &Context) -> Result<(), crate::failure::Failure> {
+    let out = &context.out;
+    if !out.human() {
+        return out.line(&event.data);
+    }
+    let paint = out.paint;
+    let data = &event.data;
+    if event.name == "output" {
+        let mark = format!("{} {}", text(data, "id"), text(data, "stream"));
+        return text(data, "data").lines().try_for_each(|line| {
+            out.line(format_args!("{}  {line}", paint.dim(format_args!("{mark:>39}"))))
+        });
+    }
+    let what = match event.name.as_str() {
+        "server_ready" => {
+            format!(
+                "{} {}",
+                text(data, "serverVersion"),
+                paint.dim(format_args!("realm {}", text(data, "realm")))
+            )
+        }
+        "session_created" | "session_deleted" => text(data, "sessionId").to_owned(),
+        "server_booted" => format!("start number {}", number(data, "term").unwrap_or(0)),
+        "startup_recovery_summary" => super::recovery::sentence(data),
+        _ => command(data, out.paint),
+    };
+    let idx = number(data, "idx").map(|idx| idx.to_string()).unwrap_or_default();
+    let at = shape::short_time(text(data, "at"));
+    let line = format!(
+        "{idx:>8}  {}  {:<20}  {what}",
+        paint.dim(format_args!("{at:<19}")),
+        event.name
+    );
+    out.line(line.trim_end())
+}
+
+fn command(data: &Value, paint: crate::print::Paint) -> String {
+    let outcome = match text(data, "outcome") {
+        "" => text(data, "reason"),
+        outcome => outcome,
+    };
+    let code = data
+        .pointer("/error/code")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let lane = shape::lane(data);
+    let (kind, id) = (text(data, "command"), text(data, "id"));
+    let line = format!(
+        "{lane:<20}  {kind:<16}  {id:<16}  {}  {code}",
+        paint.state(outcome, outcome)
+    );
+    line.trim_end().to_owned()
+}

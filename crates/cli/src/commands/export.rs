@@ -1,0 +1,156 @@
+//! `actum export`: the history as NDJSON, with what is needed to compare it with the journal it came from.
+//!
+//! The first line says what it is, the last what it ended with; between them one line for each record. What was
+//! redacted when it was submitted is redacted here; `--redact` takes out everything people wrote or programs said.
+
+use crate::context::Context;
+use crate::failure::{Done, Exit, Failure};
+use crate::offline::walk::{BUILD, Next, Passing, Plan, walk};
+use crate::offline::{self, rows};
+use crate::shape;
+use actum_journal::verify;
+use actum_model::time;
+use actum_record::redact::{ByName, Class, Redact};
+use clap::Args as ClapArgs;
+use serde_json::{Value, json};
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Version of the lines written here.
+const EXPORT_VERSION: u32 = 1;
+/// Members that hold what people wrote or programs said. Ids, kinds, times, outcomes and hashes stay.
+const CONTENT: [&str; 9] = [
+    "payload", "data", "value", "note", "message", "details", "hint", "key", "node",
+];
+
+/// Flags of `export`.
+#[derive(ClapArgs, Clone, Debug)]
+#[command(
+    after_help = "Examples:\n  actum export --out history.ndjson\n  actum export --redact | gzip > share.ndjson.gz"
+)]
+pub(crate) struct Args {
+    /// Write to this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Leave out arguments, output, notes and messages; keep ids, times, outcomes and hashes
+    #[arg(long)]
+    redact: bool,
+    /// Begin with the newest snapshot instead of record 0
+    #[arg(long)]
+    from_snapshot: bool,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Done {
+    let reading = offline::reading(context)?;
+    let whole = verify(&reading.storage)?;
+    let redactor = args.redact.then(|| {
+        ByName::new(
+            CONTENT.map(|name| (name.to_owned(), Class::Internal)),
+            Class::Public,
+        )
+    });
+    let mut sink = Sink::open(args.out.as_deref(), context)?;
+    sink.line(&json!({
+        "type": "export", "version": EXPORT_VERSION, "program": BUILD,
+        "realm": whole.realm.map(|realm| realm.to_string()),
+        "firstIdx": whole.first_idx, "redacted": args.redact,
+    }))?;
+    let plan = Plan {
+        from_snapshot: args.from_snapshot,
+        verify: false,
+    };
+    let mut head = None;
+    let walked = walk(&reading, plan, &mut |passing| {
+        head = Some((passing.head.idx, passing.hash));
+        sink.line(&row(passing, redactor.as_ref()))?;
+        Ok(Next::Go)
+    })?;
+    sink.line(&json!({
+        "type": "end", "records": walked.records,
+        "headIdx": head.map(|(idx, _)| idx),
+        "headHash": head.map(|(_, hash)| hash.to_string()),
+        "stateDigest": walked.digest.to_string(),
+    }))?;
+    sink.finish()?;
+    if let Some(path) = &args.out {
+        let records = shape::count(walked.records, "record");
+        context
+            .out
+            .say(format_args!("{records} written to {}", path.display()));
+    }
+    Ok(Exit::Ok)
+}
+
+fn row(passing: &Passing<'_>, redactor: Option<&ByName>) -> Value {
+    let mut input = rows::input(passing.input);
+    let mut events: Value = passing.events.iter().map(rows::event).collect();
+    if let Some(redactor) = redactor {
+        redactor.redact(&mut input);
+        redactor.redact(&mut events);
+    }
+    json!({
+        "type": "record",
+        "idx": passing.head.idx,
+        "at": time::rfc3339(passing.head.at),
+        "elapsedMs": passing.head.elapsed,
+        "hash": passing.hash.to_string(),
+        "input": input,
+        "events": events,
+    })
+}
+
+/// Where the lines go: standard output, or a file that appears whole or not at all.
+enum Sink<'a> {
+    Standard(&'a Context),
+    File {
+        path: &'a Path,
+        aside: PathBuf,
+        file: BufWriter<std::fs::File>,
+    },
+}
+
+impl<'a> Sink<'a> {
+    fn open(path: Option<&'a Path>, context: &'a Context) -> Result<Sink<'a>, Failure> {
+        let Some(path) = path else {
+            return Ok(Sink::Standard(context));
+        };
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".new");
+        let aside = path.with_file_name(name);
+        // The history may hold what is nobody else's business.
+        let file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&aside);
+        let file = BufWriter::new(file.map_err(|error| Failure::io("create", &aside, &error))?);
+        Ok(Sink::File { path, aside, file })
+    }
+
+    fn line(&mut self, value: &Value) -> Result<(), Failure> {
+        match self {
+            Sink::Standard(context) => context.out.line(value),
+            Sink::File { aside, file, .. } => {
+                writeln!(file, "{value}").map_err(|error| Failure::io("write", aside, &error))
+            }
+        }
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        let Sink::File {
+            path,
+            aside,
+            mut file,
+        } = self
+        else {
+            return Ok(());
+        };
+        let done = file
+            .flush()
+            .and_then(|()| file.get_ref().sync_all())
+            .and_then(|()| std::fs::rename(&aside, path));
+        done.map_err(|error| Failure::io("write", path, &error))
+    }
+}
