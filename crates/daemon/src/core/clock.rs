@@ -10,7 +10,9 @@ pub(crate) struct Clocks {
 
 impl Clocks {
     pub(crate) fn start() -> Clocks {
-        Clocks { started: Instant::now() }
+        Clocks {
+            started: Instant::now(),
+        }
     }
 
     /// Milliseconds since the Unix epoch.

@@ -40,7 +40,13 @@ impl Effects {
         inbox: mpsc::WeakSender<Msg>,
         runtime: tokio::runtime::Handle,
     ) -> Effects {
-        Effects { door, vault: Arc::new(vault), originals: HashMap::new(), inbox, runtime }
+        Effects {
+            door,
+            vault: Arc::new(vault),
+            originals: HashMap::new(),
+            inbox,
+            runtime,
+        }
     }
 
     pub(crate) fn remember(&mut self, seq: u64, originals: Originals) {
@@ -63,7 +69,11 @@ impl Effects {
                 Ok(Err(fault)) => fault,
                 Err(error) => Fault::new(ErrorCode::Internal, error.to_string()),
             };
-            let settlement = Settlement { settled: SettledAs::Failed, data: None, fault: Some(fault) };
+            let settlement = Settlement {
+                settled: SettledAs::Failed,
+                data: None,
+                fault: Some(fault),
+            };
             send(&inbox, Msg::Settled { seq, settlement }).await;
         });
     }
@@ -102,17 +112,34 @@ pub(crate) async fn listen(
     let mut kept: HashMap<(u64, &'static str), (u64, String)> = HashMap::new();
     while let Some(event) = door.recv().await {
         match event {
-            DoorEvent::Output { seq, stream, offset, data, credit } => {
+            DoorEvent::Output {
+                seq,
+                stream,
+                offset,
+                data,
+                credit,
+            } => {
                 let stream = stream.as_str();
                 show(&shared, seq, stream, offset, &data);
-                let (from, text) = kept.entry((seq, stream)).or_insert_with(|| (offset, String::new()));
+                let (from, text) = kept
+                    .entry((seq, stream))
+                    .or_insert_with(|| (offset, String::new()));
                 text.push_str(&data);
                 if text.len() >= CHECKPOINT_BYTES {
                     let (offset, data) = (*from, std::mem::take(text));
                     kept.remove(&(seq, stream));
                     // Only the newest edge is of use after a crash; the whole comes with the outcome.
                     let data = tail(data);
-                    send(&inbox, Msg::Output { seq, stream, offset, data }).await;
+                    send(
+                        &inbox,
+                        Msg::Output {
+                            seq,
+                            stream,
+                            offset,
+                            data,
+                        },
+                    )
+                    .await;
                 }
                 drop(credit);
             }
@@ -138,7 +165,9 @@ fn show(shared: &Shared, seq: u64, stream: &'static str, offset: u64, data: &str
         return;
     }
     let published = shared.published.load();
-    let Some(row) = published.state.command(seq) else { return };
+    let Some(row) = published.state.command(seq) else {
+        return;
+    };
     let identity = &row.identity;
     let _nobody = shared.output.send(Arc::new(OutputChunk {
         tenant: identity.tenant.clone(),

@@ -88,7 +88,10 @@ impl Core {
             Some(Admission::Read) => self.read(caller, envelope, reply).await,
             Some(Admission::Queued | Admission::Control) => self.command(caller, envelope, reply).await,
             Some(Admission::Connection) | None => {
-                let message = format!("`{}` needs a connection of its own (WebSocket or stdio)", envelope.kind);
+                let message = format!(
+                    "`{}` needs a connection of its own (WebSocket or stdio)",
+                    envelope.kind
+                );
                 refuse(reply, &envelope, Fault::new(ErrorCode::InvalidInput, message));
             }
         }
@@ -106,7 +109,11 @@ impl Core {
     }
 
     async fn read(&self, caller: &Caller, envelope: Envelope, reply: ReplyTo) {
-        let request = ReadRequest { caller: caller.clone(), envelope, reply };
+        let request = ReadRequest {
+            caller: caller.clone(),
+            envelope,
+            reply,
+        };
         if let Err(error) = self.inbox.send(Msg::Read(Box::new(request))).await
             && let Msg::Read(request) = error.0
         {
@@ -127,12 +134,25 @@ impl Core {
         let mut originals = None;
         if let Some(redacted) = redact::command(&envelope.payload) {
             let whole = std::mem::replace(&mut envelope.payload, redacted.payload);
-            originals = Some(Originals { payload: whole, secrets: redacted.secrets });
+            originals = Some(Originals {
+                payload: whole,
+                secrets: redacted.secrets,
+            });
         }
         let limited = self.shared.rates.take(caller, self.shared.clocks.monotonic_ms());
         let redacted = originals.is_some();
-        let submit = Submit { caller: caller.clone(), envelope, fingerprint, redacted, limited };
-        let message = Msg::Submit { submit: Box::new(submit), originals: originals.map(Box::new), reply };
+        let submit = Submit {
+            caller: caller.clone(),
+            envelope,
+            fingerprint,
+            redacted,
+            limited,
+        };
+        let message = Msg::Submit {
+            submit: Box::new(submit),
+            originals: originals.map(Box::new),
+            reply,
+        };
         if let Err(error) = self.inbox.send(message).await
             && let Msg::Submit { submit, reply, .. } = error.0
         {
@@ -227,7 +247,10 @@ impl Core {
 }
 
 fn asked(envelope: &Envelope) -> (String, Option<String>) {
-    (envelope.kind.to_string(), envelope.id.as_ref().map(ToString::to_string))
+    (
+        envelope.kind.to_string(),
+        envelope.id.as_ref().map(ToString::to_string),
+    )
 }
 
 fn refuse(reply: ReplyTo, envelope: &Envelope, fault: Fault) {

@@ -34,7 +34,10 @@ impl DataKeys {
     /// When they cannot be read or written, or have the wrong length.
     pub fn open(data: &Path) -> io::Result<DataKeys> {
         let folder = data.join("keys");
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)?;
         let key: [u8; KEY_BYTES] = read_or_make(&folder.join("realm.key"))?;
         let realm: [u8; 16] = read_or_make(&folder.join("realm.id"))?;
         let mac = Hmac::<Sha256>::new_from_slice(&key).map_err(io::Error::other)?;
@@ -74,13 +77,21 @@ impl DataKeys {
 fn read_or_make<const N: usize>(path: &Path) -> io::Result<[u8; N]> {
     match std::fs::read(path) {
         Ok(bytes) => bytes.as_slice().try_into().map_err(|_| {
-            io::Error::other(format!("{} has {} bytes, expected {N}", path.display(), bytes.len()))
+            io::Error::other(format!(
+                "{} has {} bytes, expected {N}",
+                path.display(),
+                bytes.len()
+            ))
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let made = random_bytes::<N>()?;
             let aside = path.with_extension("new");
-            let mut file =
-                std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+            let mut file = std::fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&aside)?;
             file.write_all(&made)?;
             file.sync_all()?;
             std::fs::rename(&aside, path)?;

@@ -47,8 +47,16 @@ pub(crate) fn of_batch<R>(released: &Released<R>) -> Vec<Arc<LiveRecord>> {
         .records
         .iter()
         .map(|(head, events)| {
-            let events = lifecycle.record(*head, events, state).into_iter().map(|event| event.json).collect();
-            Arc::new(LiveRecord { idx: head.idx, at: head.at, events })
+            let events = lifecycle
+                .record(*head, events, state)
+                .into_iter()
+                .map(|event| event.json)
+                .collect();
+            Arc::new(LiveRecord {
+                idx: head.idx,
+                at: head.at,
+                events,
+            })
         })
         .collect()
 }
@@ -60,14 +68,28 @@ pub(crate) fn past(
     from: u64,
     max: usize,
 ) -> Result<Vec<Arc<LiveRecord>>, Fault> {
-    let Some(through) = state.next_idx.checked_sub(1).filter(|head| from <= *head) else { return Ok(Vec::new()) };
+    let Some(through) = state.next_idx.checked_sub(1).filter(|head| from <= *head) else {
+        return Ok(Vec::new());
+    };
     let mut lifecycle = Lifecycle::default();
     let mut out = Vec::new();
     for record in reader.records(from, Some(through)).take(max) {
         let record = record.map_err(|error| read_fault(&error))?;
-        let head = RecordHead { idx: record.idx, at: record.at_ms, elapsed: record.elapsed_ms };
-        let events = lifecycle.record(head, &record.events, state).into_iter().map(|event| event.json).collect();
-        out.push(Arc::new(LiveRecord { idx: record.idx, at: record.at_ms, events }));
+        let head = RecordHead {
+            idx: record.idx,
+            at: record.at_ms,
+            elapsed: record.elapsed_ms,
+        };
+        let events = lifecycle
+            .record(head, &record.events, state)
+            .into_iter()
+            .map(|event| event.json)
+            .collect();
+        out.push(Arc::new(LiveRecord {
+            idx: record.idx,
+            at: record.at_ms,
+            events,
+        }));
     }
     Ok(out)
 }
@@ -75,10 +97,11 @@ pub(crate) fn past(
 /// A failed read as callers see it.
 pub(crate) fn read_fault(error: &ReadError) -> Fault {
     match error {
-        ReadError::RecordGone { idx, first } => {
-            Fault::new(ErrorCode::RecordGone, format!("record {idx} was compacted away, the first kept is {first}"))
-                .with_details(&json!({"firstIdx": first}))
-        }
+        ReadError::RecordGone { idx, first } => Fault::new(
+            ErrorCode::RecordGone,
+            format!("record {idx} was compacted away, the first kept is {first}"),
+        )
+        .with_details(&json!({"firstIdx": first})),
         ReadError::Damaged { .. } => Fault::new(ErrorCode::JournalDamaged, error.to_string()),
         _ => Fault::new(ErrorCode::Internal, error.to_string()),
     }

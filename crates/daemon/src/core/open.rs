@@ -3,7 +3,7 @@
 use super::clock::Clocks;
 use super::effects::{self, Effects};
 use super::handle::{Core, Counters, Published, Shared};
-use super::history::History;
+use super::history::{self, History};
 use super::keys::DataKeys;
 use super::rate::Rates;
 use super::snapshots::Snapshots;
@@ -84,8 +84,8 @@ impl From<AppendError> for OpenFault {
 /// `JOURNAL_LOCKED`, `JOURNAL_DAMAGED`, `JOURNAL_UNSUPPORTED`, `DATA_MISSING` or `JOURNAL_POISONED`.
 pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
     let clocks = Clocks::start();
-    let runtime = tokio::runtime::Handle::try_current()
-        .map_err(|error| OpenFault::new(ErrorCode::Internal, &error))?;
+    let runtime =
+        tokio::runtime::Handle::try_current().map_err(|error| OpenFault::new(ErrorCode::Internal, &error))?;
     let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(&options.data)?);
     let keys = DataKeys::open(&options.data)?;
     let journal_options = Options {
@@ -100,14 +100,18 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
     let (inbox, messages) = mpsc::channel(limits::INPUT_QUEUE_MAX);
     let (door, door_events) = door(&options.data, &opened)?;
     sweep(&runtime, &door, &state);
-    let shared = Arc::new(shared(options, keys, clocks, &opened, &state)?);
+    let shared = Arc::new(shared(options, keys, clocks, &opened, &state));
     let weak = inbox.downgrade();
     runtime.spawn(effects::listen(door_events, weak.clone(), Arc::clone(&shared)));
     if options.durability == Durability::Batched {
         runtime.spawn(sync_at_interval(weak.clone(), options.sync_interval_ms));
     }
+    runtime.spawn(history::follow(Arc::downgrade(&shared)));
     let vault = Vault::new(options.data.join("secrets"));
-    let core = Core { inbox, shared: Arc::clone(&shared) };
+    let core = Core {
+        inbox,
+        shared: Arc::clone(&shared),
+    };
     let elapsed_base = state.elapsed;
     let last_idx = opened.report.snapshot.map_or(0, |idx| idx + 1);
     let mut thread = EngineThread {
@@ -134,7 +138,9 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
     let took = clocks.monotonic_ms();
     let found = summary(&opened.report, thread.engine.ahead(), &events, took);
     thread.shared.recovery.store(Arc::new(found.0));
-    std::thread::Builder::new().name("engine".into()).spawn(move || thread.run())?;
+    std::thread::Builder::new()
+        .name("engine".into())
+        .spawn(move || thread.run())?;
     Ok(core)
 }
 
@@ -179,16 +185,13 @@ fn sweep(runtime: &tokio::runtime::Handle, door: &Door, state: &State) {
     }
 }
 
-fn shared(
-    options: &CoreOptions,
-    keys: DataKeys,
-    clocks: Clocks,
-    opened: &Opened,
-    state: &State,
-) -> Result<Shared, OpenFault> {
-    let published = Published { state: state.clone(), head: state.next_idx };
-    let history = History::open(&options.data, opened.reader.clone())?;
-    Ok(Shared {
+fn shared(options: &CoreOptions, keys: DataKeys, clocks: Clocks, opened: &Opened, state: &State) -> Shared {
+    let published = Published {
+        state: state.clone(),
+        head: state.next_idx,
+    };
+    let history = History::new(&options.data, opened.reader.clone());
+    Shared {
         keys,
         rates: Rates::new(options.rate_per_second, options.rate_burst),
         clocks,
@@ -209,7 +212,7 @@ fn shared(
             Durability::Batched => "batched",
         },
         counters: Counters::default(),
-    })
+    }
 }
 
 /// Decides the boot, classifies everything and makes it durable. Gives the boot's events.
@@ -257,7 +260,9 @@ impl EngineThread {
         let mut events: Vec<Event> = of(self.commit()?).collect();
         while self.engine.ahead().has_more() {
             let before = self.engine.ahead().next_idx;
-            self.engine.go_on(at, elapsed).map_err(|error| Fault::new(ErrorCode::Internal, error.to_string()))?;
+            self.engine
+                .go_on(at, elapsed)
+                .map_err(|error| Fault::new(ErrorCode::Internal, error.to_string()))?;
             events.extend(of(self.commit()?));
             if self.engine.ahead().next_idx == before {
                 break;

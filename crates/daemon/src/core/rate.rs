@@ -22,7 +22,11 @@ struct Bucket {
 
 impl Rates {
     pub(crate) fn new(per_second: u32, burst: u32) -> Rates {
-        Rates { per_second, burst, buckets: Mutex::new(HashMap::new()) }
+        Rates {
+            per_second,
+            burst,
+            buckets: Mutex::new(HashMap::new()),
+        }
     }
 
     /// Takes one submission from the caller's bucket. `Some`: it is empty, with the milliseconds to wait.
@@ -36,10 +40,16 @@ impl Rates {
         }
         let full = u64::from(self.burst) * 1000;
         let who = (caller.tenant.to_string(), caller.principal.to_string());
-        let bucket = buckets.entry(who).or_insert(Bucket { milli: full, at_ms: now_ms });
+        let bucket = buckets.entry(who).or_insert(Bucket {
+            milli: full,
+            at_ms: now_ms,
+        });
         let passed_ms = now_ms.saturating_sub(bucket.at_ms);
         bucket.at_ms = now_ms;
-        bucket.milli = bucket.milli.saturating_add(passed_ms.saturating_mul(u64::from(self.per_second))).min(full);
+        bucket.milli = bucket
+            .milli
+            .saturating_add(passed_ms.saturating_mul(u64::from(self.per_second)))
+            .min(full);
         if bucket.milli >= 1000 {
             bucket.milli -= 1000;
             return None;

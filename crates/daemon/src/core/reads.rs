@@ -51,16 +51,29 @@ async fn answer(
         "server.recovery" => Ok((**shared.recovery.load()).clone()),
         "server.history" => {
             let (shared, tenant) = (Arc::clone(shared), tenant.clone());
-            let read = tokio::task::spawn_blocking(move || shared.history.query(&tenant, &arguments, &published));
-            read.await.map_err(|error| Fault::new(ErrorCode::Internal, error.to_string()))?
+            let read =
+                tokio::task::spawn_blocking(move || shared.history.query(&tenant, &arguments, &published));
+            read.await
+                .map_err(|error| Fault::new(ErrorCode::Internal, error.to_string()))?
         }
         "session.get" => session(&published, request, envelope),
         "session.list" => {
-            let limit = arguments.get("limit").and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
+            let limit = arguments
+                .get("limit")
+                .and_then(Value::as_u64)
+                .and_then(|n| usize::try_from(n).ok());
             let after = arguments.get("after").and_then(Value::as_str);
-            Ok(read::sessions(state, tenant, after, limit.unwrap_or(PAGE_DEFAULT)))
+            Ok(read::sessions(
+                state,
+                tenant,
+                after,
+                limit.unwrap_or(PAGE_DEFAULT),
+            ))
         }
-        kind => Err(Fault::new(ErrorCode::Internal, format!("nothing answers `{kind}`"))),
+        kind => Err(Fault::new(
+            ErrorCode::Internal,
+            format!("nothing answers `{kind}`"),
+        )),
     }
 }
 
@@ -83,7 +96,10 @@ async fn wait(
     arguments: &Value,
 ) -> Result<Value, Fault> {
     let id = named(arguments)?;
-    let wait_ms = arguments.get("waitMs").and_then(Value::as_u64).unwrap_or(WAIT_MS_DEFAULT);
+    let wait_ms = arguments
+        .get("waitMs")
+        .and_then(Value::as_u64)
+        .unwrap_or(WAIT_MS_DEFAULT);
     let tenant = &request.caller.tenant;
     let mut head = shared.head.subscribe();
     let mut latest = published;
@@ -129,8 +145,10 @@ pub(crate) fn health(shared: &Shared) -> Value {
 /// `server.metrics`.
 fn metrics(shared: &Shared, published: &Published) -> Value {
     let state = &published.state;
-    let finished: serde_json::Map<String, Value> =
-        Outcome::ALL.iter().map(|o| (o.as_str().to_owned(), state.finished_as(*o).into())).collect();
+    let finished: serde_json::Map<String, Value> = Outcome::ALL
+        .iter()
+        .map(|o| (o.as_str().to_owned(), state.finished_as(*o).into()))
+        .collect();
     json!({
         "head": published.head,
         "commandsAccepted": state.next_seq.saturating_sub(1),
@@ -154,5 +172,7 @@ fn resident_bytes() -> u64 {
     let pages = std::fs::read_to_string("/proc/self/statm")
         .ok()
         .and_then(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok());
-    pages.unwrap_or(0).saturating_mul(rustix::param::page_size() as u64)
+    pages
+        .unwrap_or(0)
+        .saturating_mul(rustix::param::page_size() as u64)
 }

@@ -58,7 +58,9 @@ impl Snapshots {
     /// quick. Everything decided is durable. Fails silently but for a word in the log: it only saves time.
     pub(crate) fn before_close(&self, state: &State, writer: &Writer) -> Option<SnapshotTaken> {
         let worth_it = self.every_records > 0 && state.next_idx >= self.last_idx + CLOSE_RECORDS_MIN;
-        let (_, head_hash) = writer.head().filter(|_| worth_it && !self.busy.load(Ordering::Acquire))?;
+        let (_, head_hash) = writer
+            .head()
+            .filter(|_| worth_it && !self.busy.load(Ordering::Acquire))?;
         match take(&self.keeper, &self.tree, state, head_hash) {
             Ok(taken) => Some(taken),
             Err(error) => {
@@ -83,7 +85,17 @@ pub(crate) fn take(
     let tree_root = frontier.root();
     let (digest, _) = state_digest(state);
     let idx = state.next_idx.saturating_sub(1);
-    let meta = SnapshotMeta { idx, term: state.term, hash: head_hash, frontier, state_digest: digest };
+    let meta = SnapshotMeta {
+        idx,
+        term: state.term,
+        hash: head_hash,
+        frontier,
+        state_digest: digest,
+    };
     keeper.put_snapshot(&meta, state.pieces().map(|piece: Event| vec![piece]))?;
-    Ok(SnapshotTaken { idx, digest, tree_root })
+    Ok(SnapshotTaken {
+        idx,
+        digest,
+        tree_root,
+    })
 }

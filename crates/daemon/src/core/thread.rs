@@ -24,10 +24,22 @@ pub(crate) struct ReadRequest {
 
 /// What comes to the engine's thread.
 pub(crate) enum Msg {
-    Submit { submit: Box<Submit>, originals: Option<Box<Originals>>, reply: ReplyTo },
+    Submit {
+        submit: Box<Submit>,
+        originals: Option<Box<Originals>>,
+        reply: ReplyTo,
+    },
     Read(Box<ReadRequest>),
-    Settled { seq: u64, settlement: Settlement },
-    Output { seq: u64, stream: &'static str, offset: u64, data: String },
+    Settled {
+        seq: u64,
+        settlement: Settlement,
+    },
+    Output {
+        seq: u64,
+        stream: &'static str,
+        offset: u64,
+        data: String,
+    },
     Tick,
     /// Under batched durability: make durable what was released relaxed.
     Sync,
@@ -124,14 +136,26 @@ impl EngineThread {
         self.clock.stamp(clocks.wall_ms(), clocks.monotonic_ms())
     }
 
-    pub(crate) fn decide(&mut self, at: u64, elapsed: u64, input: Input, to: Option<To>) -> Result<(), Fault> {
-        self.engine.input(&Stamped { at, elapsed, input }, to).map_err(|error| internal(&error))
+    pub(crate) fn decide(
+        &mut self,
+        at: u64,
+        elapsed: u64,
+        input: Input,
+        to: Option<To>,
+    ) -> Result<(), Fault> {
+        self.engine
+            .input(&Stamped { at, elapsed, input }, to)
+            .map_err(|error| internal(&error))
     }
 
     fn take(&mut self, message: Msg) -> Result<Option<End>, Fault> {
         let (at, elapsed) = self.now();
         match message {
-            Msg::Submit { submit, originals, reply } => {
+            Msg::Submit {
+                submit,
+                originals,
+                reply,
+            } => {
                 let seq = self.engine.ahead().next_seq;
                 self.decide(at, elapsed, Input::Submit(*submit), Some(To::Reply(reply)))?;
                 // Only an accepted command takes the number, and only it needs its secrets.
@@ -144,9 +168,24 @@ impl EngineThread {
                 let settlement = Box::new(settlement);
                 self.decide(at, elapsed, Input::Outcome { seq, settlement }, None)?;
             }
-            Msg::Output { seq, stream, offset, data } => {
+            Msg::Output {
+                seq,
+                stream,
+                offset,
+                data,
+            } => {
                 let stream = stream.to_owned();
-                self.decide(at, elapsed, Input::Output { seq, stream, offset, data }, None)?;
+                self.decide(
+                    at,
+                    elapsed,
+                    Input::Output {
+                        seq,
+                        stream,
+                        offset,
+                        data,
+                    },
+                    None,
+                )?;
             }
             Msg::Tick => self.decide(at, elapsed, Input::Tick, None)?,
             Msg::Sync => {
@@ -172,7 +211,10 @@ impl EngineThread {
         let mut released = pending.release(committed);
         Counters::add(&self.shared.counters.batches, 1);
         let head = released.publish.state.next_idx;
-        let published = Arc::new(Published { state: released.publish.state.clone(), head });
+        let published = Arc::new(Published {
+            state: released.publish.state.clone(),
+            head,
+        });
         self.shared.published.store(Arc::clone(&published));
         for (to, mut response) in std::mem::take(&mut released.replies) {
             self.count(&response);
@@ -190,7 +232,8 @@ impl EngineThread {
         self.tell(&released);
         let records = std::mem::take(&mut released.records);
         self.carry_out(released, &records);
-        self.ticker.set(published.state.due_elapsed(), published.state.due_at());
+        self.ticker
+            .set(published.state.due_elapsed(), published.state.due_at());
         self.snapshots.consider(&published, committed.head_hash());
         records
     }
@@ -230,7 +273,11 @@ impl EngineThread {
             self.effects.stop(seq);
         }
         for (seq, doubt) in released.doubts {
-            let id = released.publish.state.command(seq).map(|row| row.identity.public_id().to_string());
+            let id = released
+                .publish
+                .state
+                .command(seq)
+                .map(|row| row.identity.public_id().to_string());
             tracing::error!(
                 command = id.as_deref().unwrap_or("?"),
                 reason = doubt.as_str(),
@@ -274,7 +321,10 @@ fn flush(writer: &mut Writer, batch: Batch, pending: &Pending<To>) -> Result<Com
 }
 
 fn poisoned(error: &AppendError) -> Fault {
-    Fault::new(ErrorCode::JournalPoisoned, format!("{error}; nothing unacknowledged was released"))
+    Fault::new(
+        ErrorCode::JournalPoisoned,
+        format!("{error}; nothing unacknowledged was released"),
+    )
 }
 
 fn internal(error: &dyn std::error::Error) -> Fault {

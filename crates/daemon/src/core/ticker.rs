@@ -46,7 +46,8 @@ async fn run(mut due: watch::Receiver<Due>, inbox: mpsc::WeakSender<Msg>, clocks
         let (elapsed, at) = *due.borrow_and_update();
         let now = elapsed_base.saturating_add(clocks.monotonic_ms());
         let by_limit = elapsed.map(|due| Duration::from_millis(due.saturating_sub(now)).max(pause));
-        let by_calendar = at.map(|due| Duration::from_millis(due.saturating_sub(clocks.wall_ms())).max(CALENDAR_PAUSE));
+        let by_calendar =
+            at.map(|due| Duration::from_millis(due.saturating_sub(clocks.wall_ms())).max(CALENDAR_PAUSE));
         let wait = by_limit.into_iter().chain(by_calendar).min();
         tokio::select! {
             () = sleep(wait) => {
