@@ -149,6 +149,8 @@ pub fn summary(report: &RecoveryReport, state: &State, events: &[Event], duratio
         "cleanShutdown": closed,
         "recordsRead": report.records_read,
         "tornBytesCut": report.torn_bytes_cut,
+        // Leaves are written after a record is durable: one without its record is a record that was lost.
+        "acknowledgedRecordsMissing": report.leaves_beyond_head,
         "snapshotUsed": report.snapshot,
         "snapshotsUnfit": report.snapshots_unfit.iter().map(|(name, why)| format!("{name}: {why}")).collect::<Vec<_>>(),
         "classes": classes,

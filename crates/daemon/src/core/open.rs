@@ -135,6 +135,12 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
         dispatches: Vec::new(),
     };
     let events = boot(&mut thread, options).map_err(OpenFault)?;
+    if opened.report.leaves_beyond_head > 0 {
+        tracing::error!(
+            records = opened.report.leaves_beyond_head,
+            "the journal ends before records that were acknowledged; run `actum verify` on a copy of the data"
+        );
+    }
     let took = clocks.monotonic_ms();
     let found = summary(&opened.report, thread.engine.ahead(), &events, took);
     thread.shared.recovery.store(Arc::new(found.0));
