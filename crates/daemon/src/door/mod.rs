@@ -1,0 +1,320 @@
+//! The process door: the one place where Actum starts programs (`shell.run`).
+//!
+//! It runs argument lists without a shell, streams what they write, redacted, and answers for the whole tree:
+//! when a command has settled, nothing it started runs any more, or the settlement says that this could not be
+//! confirmed. It decides nothing: which command may run, for how long, and what a settlement means is the
+//! kernel's to say. It builds no cage; until there is one, programs run with the daemon's own rights.
+
+mod job;
+mod keeper;
+mod life;
+mod payload;
+mod procfs;
+mod pump;
+mod reaper;
+mod report;
+mod setup;
+mod spool;
+mod strike;
+mod text;
+mod tree;
+mod warden;
+
+pub use job::{Job, MARK};
+pub use keeper::Swept;
+pub use text::Lossy;
+
+use actum_model::{ErrorCode, Fault, Hash, Settlement, effect::SettledAs};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+
+/// Live output that waits to be taken, over all commands. Beyond it the pipes are left to fill, so that a
+/// program that writes faster than the daemon passes on is slowed down instead of filling memory.
+const LIVE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Seals a whole output as blob and returns its name. It is called from a thread that may block.
+pub type Seal = Arc<dyn Fn(&[u8]) -> Result<Hash, String> + Send + Sync>;
+
+/// One of the two streams a process writes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl Stream {
+    /// The stream as it stands on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Stream::Stdout => "stdout",
+            Stream::Stderr => "stderr",
+        }
+    }
+}
+
+/// What the door tells.
+#[derive(Debug)]
+pub enum DoorEvent {
+    /// A running command wrote something.
+    Output {
+        /// The command.
+        seq: u64,
+        /// The stream.
+        stream: Stream,
+        /// Where `data` begins, in bytes of all `data` of this stream before it.
+        offset: u64,
+        /// At most 64 KiB of redacted text, invalid UTF-8 replaced.
+        data: String,
+        /// Room in the live window; dropping it makes room for more. Do not keep it with the data.
+        credit: Credit,
+    },
+    /// A command came to its end. Nothing of it comes after this.
+    Settled {
+        /// The command.
+        seq: u64,
+        /// What became of it.
+        settlement: Settlement,
+    },
+}
+
+/// Room taken in the window of live output, given back when dropped.
+#[derive(Debug)]
+pub struct Credit(#[expect(dead_code, reason = "held for its drop")] Option<OwnedSemaphorePermit>);
+
+/// What a door may be told about its surroundings.
+#[derive(Debug, Clone)]
+pub struct DoorOptions {
+    /// Folder for output that is too large for memory while it is collected. It must exist; the files in it have
+    /// no name and vanish with the daemon. Only redacted output is written there.
+    pub spool: PathBuf,
+    /// How long output is still read after the process has exited while something holds its pipes open.
+    pub drain: Duration,
+    /// How long after KILL the end of every process may take before the stop counts as unconfirmed.
+    pub confirm: Duration,
+}
+
+impl DoorOptions {
+    /// The usual times, with a spool folder.
+    #[must_use]
+    pub fn new(spool: impl Into<PathBuf>) -> DoorOptions {
+        DoorOptions {
+            spool: spool.into(),
+            drain: Duration::from_millis(200),
+            confirm: Duration::from_secs(2),
+        }
+    }
+}
+
+/// The door. Clones share everything.
+#[derive(Clone)]
+pub struct Door {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    runtime: Handle,
+    keeper: keeper::Keeper,
+    events: mpsc::UnboundedSender<DoorEvent>,
+    seal: Seal,
+    /// One whole output in memory at a time.
+    sealing: Arc<Semaphore>,
+    live: Arc<Semaphore>,
+    options: DoorOptions,
+    closing: AtomicBool,
+    jobs: Mutex<BTreeMap<u64, Arc<StopOrder>>>,
+    count: watch::Sender<usize>,
+}
+
+/// A job, or how to make it.
+enum Plan {
+    Ready(Box<Job>),
+    Later(Box<dyn FnOnce() -> Result<Job, Fault> + Send>),
+}
+
+impl Plan {
+    async fn job(self) -> Result<Box<Job>, Fault> {
+        match self {
+            Plan::Ready(job) => Ok(job),
+            Plan::Later(make) => match tokio::task::spawn_blocking(make).await {
+                Ok(made) => made.map(Box::new),
+                Err(error) => Err(Fault::new(ErrorCode::Internal, error.to_string())),
+            },
+        }
+    }
+}
+
+/// Whether, and by when, a job is to be stopped.
+struct StopOrder {
+    deadline: watch::Sender<Option<Instant>>,
+}
+
+impl StopOrder {
+    fn new() -> StopOrder {
+        StopOrder {
+            deadline: watch::channel(None).0,
+        }
+    }
+
+    /// Asks for the stop. A second call can shorten the grace, never lengthen it.
+    fn ask(&self, grace: Duration) {
+        let by = Instant::now() + grace;
+        self.deadline.send_modify(|deadline| {
+            *deadline = Some(deadline.map_or(by, |before| before.min(by)));
+        });
+    }
+
+    fn asked(&self) -> bool {
+        self.deadline.borrow().is_some()
+    }
+}
+
+impl Door {
+    /// A door that tells `events` and seals large output with `seal`. The first door of the process makes it the
+    /// reaper of its orphans and starts the one thread that forks.
+    ///
+    /// # Errors
+    /// Outside a tokio runtime, or when the thread cannot be started.
+    pub fn new(
+        events: mpsc::UnboundedSender<DoorEvent>,
+        seal: Seal,
+        options: DoorOptions,
+    ) -> io::Result<Door> {
+        let runtime = Handle::try_current().map_err(io::Error::other)?;
+        let inner = Inner {
+            keeper: keeper::Keeper::of_process()?,
+            runtime,
+            events,
+            seal,
+            sealing: Arc::new(Semaphore::new(1)),
+            live: Arc::new(Semaphore::new(LIVE_BYTES_MAX)),
+            options,
+            closing: AtomicBool::new(false),
+            jobs: Mutex::new(BTreeMap::new()),
+            count: watch::channel(0).0,
+        };
+        inner.keeper.listen(&inner.runtime);
+        Ok(Door {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Starts a process and returns at once. Every job settles exactly once through the events, also one that
+    /// cannot be started. A job whose number runs already is a bug of the caller and is dropped with a log line.
+    pub fn start(&self, job: Job) {
+        self.begin(job.seq, Plan::Ready(Box::new(job)));
+    }
+
+    /// The same for a job that is still to be made, say of secrets that must be read first. The number counts as
+    /// running from now on, so that a stop that comes meanwhile is not lost. `make` may block; when it fails, the
+    /// job settles as failed with its fault.
+    pub fn start_with(&self, seq: u64, make: impl FnOnce() -> Result<Job, Fault> + Send + 'static) {
+        self.begin(seq, Plan::Later(Box::new(make)));
+    }
+
+    fn begin(&self, seq: u64, plan: Plan) {
+        let inner = Arc::clone(&self.inner);
+        let order = Arc::new(StopOrder::new());
+        {
+            // One lock over the question and the answer, so that `close` sees every job it must wait for.
+            let mut jobs = inner.jobs();
+            if inner.closing.load(Ordering::SeqCst) {
+                return inner.settle(seq, refused());
+            }
+            if jobs.contains_key(&seq) {
+                tracing::error!(seq, "a job with this number runs already");
+                return;
+            }
+            jobs.insert(seq, Arc::clone(&order));
+            inner.count.send_modify(|count| *count += 1);
+        }
+        let runtime = inner.runtime.clone();
+        runtime.spawn(async move {
+            let life = tokio::spawn(life::live(Arc::clone(&inner), seq, plan, order));
+            let settlement = life.await.unwrap_or_else(|error| lost(&error.to_string()));
+            inner.jobs().remove(&seq);
+            inner.settle(seq, settlement);
+            inner.count.send_modify(|count| *count -= 1);
+        });
+    }
+
+    /// Stops a command: TERM to its whole tree, KILL to what is left after `grace`. It settles as stopped, or as
+    /// unconfirmed. A number that does not run is ignored: its settlement is on its way or was told.
+    pub fn stop(&self, seq: u64, grace: Duration) {
+        if let Some(order) = self.inner.jobs().get(&seq) {
+            order.ask(grace);
+        }
+    }
+
+    /// How many run.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        *self.inner.count.borrow()
+    }
+
+    /// Takes no more jobs, stops all that run and returns when each has settled. A job started later settles at
+    /// once as failed with `SHUTTING_DOWN`.
+    pub async fn close(&self, grace: Duration) {
+        {
+            let jobs = self.inner.jobs();
+            self.inner.closing.store(true, Ordering::SeqCst);
+            jobs.values().for_each(|order| order.ask(grace));
+        }
+        let mut count = self.inner.count.subscribe();
+        // The sender lives as long as `self`, so this ends only when the count is zero.
+        let _ = count.wait_for(|count| *count == 0).await;
+    }
+
+    /// Ends what an earlier daemon left running of these effects, found by their mark: TERM, KILL after `grace`.
+    /// To be called at boot for commands in doubt, before a retry of them can start.
+    pub async fn sweep(&self, effects: &[Hash], grace: Duration) -> Swept {
+        self.inner
+            .keeper
+            .sweep(effects, grace, self.inner.options.confirm)
+            .await
+    }
+}
+
+impl Inner {
+    fn jobs(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<StopOrder>>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settle(&self, seq: u64, settlement: Settlement) {
+        // Nobody listens any more only when the daemon ends.
+        let _ = self.events.send(DoorEvent::Settled { seq, settlement });
+    }
+}
+
+fn refused() -> Settlement {
+    let fault = Fault::new(
+        ErrorCode::ShuttingDown,
+        "the process was not started: the daemon is draining",
+    );
+    Settlement {
+        settled: SettledAs::Failed,
+        data: None,
+        fault: Some(fault),
+    }
+}
+
+/// The settlement of a job whose task ended by a bug: nobody knows what runs.
+fn lost(error: &str) -> Settlement {
+    let fault = Fault::new(
+        ErrorCode::Internal,
+        format!("the process door lost a command: {error}"),
+    );
+    Settlement {
+        settled: SettledAs::Unconfirmed,
+        data: None,
+        fault: Some(fault),
+    }
+}

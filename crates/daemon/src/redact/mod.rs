@@ -1,0 +1,109 @@
+//! Redaction: what is taken out of a command before it is journaled, and out of output before it leaves.
+//!
+//! A secret is found by the name it stands under or by its own shape, and is then looked for everywhere else: in
+//! the rest of the command, and, with its usual encodings, in what the process writes. It stays in memory for the
+//! dispatch alone. Nothing here is stored, and nothing decides whether a command may run.
+//!
+//! The rules are deterministic; [`REDACTION_VERSION`] changes with them.
+
+mod forms;
+mod hints;
+mod names;
+mod shapes;
+mod stream;
+mod vault;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+pub use stream::OutputRedactor;
+pub use vault::{Vault, resolve};
+
+use actum_model::Json;
+use actum_record::redact::{Redact, parse_marker};
+use serde_json::Value;
+use std::fmt;
+
+/// Version of the rules. A change of what is found or how it is marked is a new version.
+pub const REDACTION_VERSION: u32 = 1;
+
+/// Shortest value looked for beyond the place where it was found. Shorter ones occur everywhere by chance, so
+/// that taking them out would both ruin the text and give them away.
+pub const SPREAD_BYTES_MIN: usize = 4;
+
+/// A secret that is known, and the name that stands in its place.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret {
+    /// `s1`, `s2` … in the order found, or the name it is kept under.
+    pub reference: String,
+    /// The secret itself. It must not be logged or stored.
+    pub value: String,
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret({}, {} bytes)", self.reference, self.value.len())
+    }
+}
+
+/// A command's arguments as they may be stored, and what was taken out of them.
+#[derive(Debug, Clone)]
+pub struct Redacted {
+    /// The arguments with markers.
+    pub payload: Json,
+    /// The secrets, for the dispatch and for the output.
+    pub secrets: Vec<Secret>,
+}
+
+/// Takes the secrets out of a command's arguments; `None` where there are none, which is found out without
+/// parsing for most commands.
+#[must_use]
+pub fn command(payload: &Json) -> Option<Redacted> {
+    if !hints::any(payload.as_str()) {
+        return None;
+    }
+    let mut value = payload.to_value();
+    let secrets = walk::redact(&mut value);
+    if secrets.is_empty() {
+        return None;
+    }
+    let payload = Json::from_value(&value).ok()?;
+    Some(Redacted { payload, secrets })
+}
+
+/// Whether markers stand where secrets should be, so that carrying the command out would use the marker itself.
+/// It sees whole values; a secret inside a longer text leaves a marker that could as well be somebody's words,
+/// so the flag that a submission was redacted must be asked as well.
+#[must_use]
+pub fn is_lost(payload: &Value) -> bool {
+    match payload {
+        Value::Object(_) if parse_marker(payload).is_some() => true,
+        Value::Object(members) => members.values().any(is_lost),
+        Value::Array(items) => items.iter().any(is_lost),
+        _ => false,
+    }
+}
+
+/// Redacts a row of history before it leaves: rules that came after the row was written, and results that no
+/// rule saw, are applied to it now. Applying it twice changes nothing.
+pub fn export_row(row: &mut Value) {
+    if hints::any(&row.to_string()) {
+        walk::redact(row);
+    }
+}
+
+/// The rules as the hook of the record crate.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Redactor;
+
+impl Redact for Redactor {
+    fn redact(&self, value: &mut Value) {
+        export_row(value);
+    }
+}
+
+/// The marker inside a longer text.
+pub(crate) fn text_marker(reference: &str) -> String {
+    format!("[redacted:secret:{reference}]")
+}
