@@ -3,8 +3,8 @@
 //! One thread, because the kernel ties a child's death signal to the thread that forked it, and because spawning
 //! and reaping in one thread cannot race. The async side asks it and waits for ends on pidfds, without polling.
 
-use super::StopOrder;
 use super::job::Job;
+use super::order::StopOrder;
 use super::warden::{Started, Strike, Struck, Target, Task, Warden};
 use actum_model::{ErrorCode, Fault, Hash};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

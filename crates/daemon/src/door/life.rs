@@ -4,10 +4,11 @@
 //! ended; the last output is read; the main process is reaped; the settlement is made. Output is before result.
 
 use super::keeper::{self, Swept};
+use super::order::{Plan, StopOrder};
 use super::pump::{Phase, Pump};
 use super::report::{Ending, Report};
 use super::warden::{Started, Target};
-use super::{Inner, Plan, StopOrder, Stream};
+use super::{Inner, Stream};
 use crate::redact::OutputRedactor;
 use actum_model::{Fault, Settlement, effect::SettledAs};
 use std::os::fd::OwnedFd;
@@ -71,15 +72,14 @@ async fn run(
     let stderr = pump(Stream::Stderr, started.stderr);
     let mut pumps = tokio::spawn(async { tokio::join!(stdout, stderr) });
     let target = Target::Main(started.main);
-    let stopped = tokio::select! {
+    let told = tokio::select! {
         biased;
         // An exit of its own wins over a stop that comes at the same moment.
-        () = keeper::exited(started.exit) => false,
-        () = asked(order) => true,
+        () = keeper::exited(started.exit) => 0,
+        () = asked(order) => inner.keeper.ask_to_end(&target, order).await,
     };
-    if stopped {
-        inner.keeper.ask_to_end(&target, order).await;
-    }
+    // A stop that found nobody alive has stopped nothing.
+    let stopped = told > 0;
     let ran = started.at.elapsed();
     phase.send_replace(Phase::Exited);
     let drain = if stopped {

@@ -8,6 +8,7 @@
 mod job;
 mod keeper;
 mod life;
+mod order;
 mod payload;
 mod procfs;
 mod pump;
@@ -22,15 +23,15 @@ mod warden;
 
 pub use job::{Job, MARK};
 pub use keeper::Swept;
-pub use text::Lossy;
 
 use actum_model::{ErrorCode, Fault, Hash, Settlement, effect::SettledAs};
+use order::{Plan, StopOrder};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
@@ -132,49 +133,6 @@ struct Inner {
     closing: AtomicBool,
     jobs: Mutex<BTreeMap<u64, Arc<StopOrder>>>,
     count: watch::Sender<usize>,
-}
-
-/// A job, or how to make it.
-enum Plan {
-    Ready(Box<Job>),
-    Later(Box<dyn FnOnce() -> Result<Job, Fault> + Send>),
-}
-
-impl Plan {
-    async fn job(self) -> Result<Box<Job>, Fault> {
-        match self {
-            Plan::Ready(job) => Ok(job),
-            Plan::Later(make) => match tokio::task::spawn_blocking(make).await {
-                Ok(made) => made.map(Box::new),
-                Err(error) => Err(Fault::new(ErrorCode::Internal, error.to_string())),
-            },
-        }
-    }
-}
-
-/// Whether, and by when, a job is to be stopped.
-struct StopOrder {
-    deadline: watch::Sender<Option<Instant>>,
-}
-
-impl StopOrder {
-    fn new() -> StopOrder {
-        StopOrder {
-            deadline: watch::channel(None).0,
-        }
-    }
-
-    /// Asks for the stop. A second call can shorten the grace, never lengthen it.
-    fn ask(&self, grace: Duration) {
-        let by = Instant::now() + grace;
-        self.deadline.send_modify(|deadline| {
-            *deadline = Some(deadline.map_or(by, |before| before.min(by)));
-        });
-    }
-
-    fn asked(&self) -> bool {
-        self.deadline.borrow().is_some()
-    }
 }
 
 impl Door {

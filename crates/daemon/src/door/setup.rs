@@ -95,19 +95,38 @@ fn clone(order: &Order) -> io::Result<i32> {
     let mut stack: Vec<u128> = vec![0; STACK_BYTES / size_of::<u128>()];
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     let argument = std::ptr::from_ref(order).cast_mut().cast();
+    let before = mask_signals(u64::MAX);
     #[expect(unsafe_code, reason = "clone has no safe form")]
     // SAFETY: all signals are blocked, so no handler of this process runs in the child. CLONE_VFORK holds this
     // thread until the child is done with the stack and the order; both live until then. `child` never unwinds.
+    // Stacks grow down on every platform Linux runs this on.
+    let pid = unsafe { libc::clone(child, stack.as_mut_ptr_range().end.cast(), flags, argument) };
+    let result = if pid < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(pid)
+    };
+    mask_signals(before);
+    result
+}
+
+/// Blocks exactly these signals in this thread and returns those blocked before. By system call, because the C
+/// library keeps two of its own open.
+fn mask_signals(blocked: u64) -> u64 {
+    let mut before: u64 = 0;
+    #[expect(unsafe_code, reason = "no safe form")]
+    // SAFETY: both sets have the size that is told.
     unsafe {
-        let (mut all, mut before) = (std::mem::zeroed(), std::mem::zeroed());
-        libc::sigfillset(&raw mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
-        // Stacks grow down on every platform Linux runs this on.
-        let pid = libc::clone(child, stack.as_mut_ptr_range().end.cast(), flags, argument);
-        let error = io::Error::last_os_error();
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
-        if pid < 0 { Err(error) } else { Ok(pid) }
+        let (new, old) = (&raw const blocked, &raw mut before);
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            new,
+            old,
+            size_of::<u64>(),
+        );
     }
+    before
 }
 
 const PROCESS: i32 = 1;
@@ -141,13 +160,20 @@ unsafe fn prepare(order: &Order) -> i32 {
             }
         }
         close_on_exec();
-        // Ignored signals would be inherited, and no handler may run once signals are let in.
+        // Ignored signals would be inherited, and no handler may run once signals are let in. All zero is the
+        // default action, in the kernel's own layout.
+        let default = [0_u64; 8];
         for signal in 1..=SIGNALS_MAX {
-            libc::signal(signal, libc::SIG_DFL);
+            let none = std::ptr::null::<u64>();
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                none,
+                size_of::<u64>(),
+            );
         }
-        let mut none = std::mem::zeroed();
-        libc::sigemptyset(&raw mut none);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+        mask_signals(0);
         // A daemon that died before the death signal was set sends none.
         if libc::getppid() != order.parent {
             return PROCESS;

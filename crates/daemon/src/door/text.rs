@@ -2,13 +2,13 @@
 
 /// Reads a stream of bytes as UTF-8. What is not UTF-8 becomes U+FFFD; a character that is not whole yet waits.
 #[derive(Debug, Default)]
-pub struct Lossy {
+pub(super) struct Lossy {
     waiting: Vec<u8>,
 }
 
 impl Lossy {
     /// Appends to `out` what `bytes` completes.
-    pub fn push(&mut self, bytes: &[u8], out: &mut String) {
+    pub(super) fn push(&mut self, bytes: &[u8], out: &mut String) {
         let mut joined = std::mem::take(&mut self.waiting);
         let bytes = if joined.is_empty() {
             bytes
@@ -28,7 +28,7 @@ impl Lossy {
     }
 
     /// Nothing more comes: what waits is no character.
-    pub fn finish(&mut self, out: &mut String) {
+    pub(super) fn finish(&mut self, out: &mut String) {
         if !std::mem::take(&mut self.waiting).is_empty() {
             out.push(char::REPLACEMENT_CHARACTER);
         }

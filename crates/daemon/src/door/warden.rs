@@ -3,8 +3,8 @@
 //! It blocks on system calls and never on another task. It decides nothing about commands: it is told whom to
 //! start, strike and finish.
 
-use super::StopOrder;
 use super::job::Job;
+use super::order::StopOrder;
 use super::procfs;
 use super::reaper::STRANGER;
 use super::tree::Name;

@@ -88,6 +88,17 @@ fn a_secret_spelt_like_a_marker_does_not_nest() {
     assert_eq!(found["y"], "is [redacted:secret:s1]");
 }
 
+/// A recursion per marker overflowed the stack.
+#[test]
+fn a_text_of_nothing_but_markers_is_no_danger() {
+    let text = "[redacted:secret:s1]".repeat(50_000);
+    let (found, secrets) = redacted(&json!({"password": "hunter2", "stdin": text}));
+    assert_eq!(
+        (found["stdin"].as_str().unwrap(), secrets.len()),
+        (text.as_str(), 1)
+    );
+}
+
 #[test]
 fn booleans_empty_values_and_references_stay() {
     let payload = json!({"token": true, "password": "", "secret": null, "env": {"A_TOKEN": "$secret:NAME", "B_KEY": {"$secret": "B"}}});

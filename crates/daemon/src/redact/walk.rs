@@ -163,16 +163,14 @@ impl Spread {
 
     /// Markers that stand there already are kept whole, also where a secret is spelt like a part of them.
     fn text(&self, text: &str) -> String {
-        let next = self
-            .markers
-            .iter()
-            .filter_map(|marker| Some((text.find(marker)?, marker)))
-            .min();
-        let Some((before, rest, marker)) =
-            next.and_then(|(at, marker)| Some((text.get(..at)?, text.get(at + marker.len()..)?, marker)))
-        else {
-            return self.redactor.text(text);
-        };
-        format!("{}{marker}{}", self.redactor.text(before), self.text(rest))
+        let (mut out, mut rest) = (String::new(), text);
+        while let Some((at, marker)) = self.markers.iter().filter_map(|m| Some((rest.find(m)?, m))).min() {
+            let (before, after) = rest.split_at(at);
+            out.push_str(&self.redactor.text(before));
+            out.push_str(marker);
+            rest = after.get(marker.len()..).unwrap_or_default();
+        }
+        out.push_str(&self.redactor.text(rest));
+        out
     }
 }
