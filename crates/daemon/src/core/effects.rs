@@ -1,6 +1,7 @@
 //! Effects on their way out and back: arguments are made whole again, the door carries them out, and what it
 //! says becomes inputs of the engine.
 
+use super::crash;
 use super::handle::Shared;
 use super::live::OutputChunk;
 use super::thread::Msg;
@@ -65,7 +66,10 @@ impl Effects {
             let seq = start.seq;
             let prepared = tokio::task::spawn_blocking(move || prepare(&start, originals, &vault)).await;
             let fault = match prepared {
-                Ok(Ok(job)) => return door.start(job),
+                Ok(Ok(job)) => {
+                    crash::point("effect_prepared");
+                    return door.start(job);
+                }
                 Ok(Err(fault)) => fault,
                 Err(error) => Fault::new(ErrorCode::Internal, error.to_string()),
             };
@@ -144,6 +148,7 @@ pub(crate) async fn listen(
                 drop(credit);
             }
             DoorEvent::Settled { seq, settlement } => {
+                crash::point("effect_settled");
                 kept.remove(&(seq, "stdout"));
                 kept.remove(&(seq, "stderr"));
                 send(&inbox, Msg::Settled { seq, settlement }).await;

@@ -5,6 +5,7 @@
 //! itself (see `door`).
 
 mod clock;
+mod crash;
 mod effects;
 mod handle;
 mod history;
@@ -18,6 +19,7 @@ mod snapshots;
 mod thread;
 mod ticker;
 
+pub use crash::CRASH_POINTS;
 pub use handle::{Core, Published, ReplyTo};
 pub use keys::{DataKeys, random_bytes};
 pub use live::{LiveRecord, OutputChunk};

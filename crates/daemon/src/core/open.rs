@@ -1,6 +1,7 @@
 //! Opening: lock, keys, recovery, boot; then the engine's thread runs.
 
 use super::clock::Clocks;
+use super::crash;
 use super::effects::{self, Effects};
 use super::handle::{Core, Counters, Published, Shared};
 use super::history::{self, History};
@@ -23,6 +24,7 @@ use actum_model::restore::Phase;
 use actum_model::{ErrorCode, Fault, Hash, Input, contract, limits};
 use arc_swap::ArcSwap;
 use serde_json::Value;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,7 +88,12 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
     let clocks = Clocks::start();
     let runtime =
         tokio::runtime::Handle::try_current().map_err(|error| OpenFault::new(ErrorCode::Internal, &error))?;
-    let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(&options.data)?);
+    let files = FileStorage::open(&options.data)?;
+    let storage: Arc<dyn Storage> = if crash::is_armed() {
+        Arc::new(crash::CrashStorage(files))
+    } else {
+        Arc::new(files)
+    };
     let keys = DataKeys::open(&options.data)?;
     let journal_options = Options {
         segment_bytes: options.segment_bytes,
@@ -159,7 +166,7 @@ fn door(
     if spool.exists() {
         std::fs::remove_dir_all(&spool)?;
     }
-    std::fs::create_dir_all(&spool)?;
+    std::fs::DirBuilder::new().mode(0o700).create(&spool)?;
     let (events, receiver) = mpsc::unbounded_channel();
     let blobs = opened.blobs.clone();
     let seal = Arc::new(move |bytes: &[u8]| blobs.put(bytes).map_err(|error| error.to_string()));

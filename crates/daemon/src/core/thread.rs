@@ -1,6 +1,7 @@
 //! The engine's thread: takes what has come, decides it, makes it durable in one batch, releases it.
 //! While it waits for the disk the next batch gathers in its inbox, so batches grow with the load.
 
+use super::crash;
 use super::effects::{Effects, Originals};
 use super::handle::{Counters, Published, ReplyTo, Shared};
 use super::snapshots::Snapshots;
@@ -203,6 +204,7 @@ impl EngineThread {
             return Ok(Records::new());
         }
         let (batch, pending) = self.engine.seal();
+        crash::point("decided");
         let committed = flush(&mut self.writer, batch, &pending)?;
         Ok(self.release(pending, &committed))
     }
@@ -234,6 +236,7 @@ impl EngineThread {
         self.carry_out(released, &records);
         self.ticker
             .set(published.state.due_elapsed(), published.state.due_at());
+        crash::point("released");
         self.snapshots.consider(&published, committed.head_hash());
         records
     }
@@ -262,6 +265,7 @@ impl EngineThread {
                 match event {
                     Event::Finished(finished) => self.effects.forget(finished.seq),
                     Event::Executed(executed) => self.effects.forget(executed.identity.seq),
+                    Event::SnapshotTaken(_) => crash::point("snapshot_recorded"),
                     _ => {}
                 }
             }
@@ -293,6 +297,7 @@ impl EngineThread {
             let (at, elapsed) = self.now();
             self.decide(at, elapsed, Input::SnapshotTaken(taken), None)?;
         }
+        crash::point("closing");
         let (at, elapsed) = self.now();
         self.decide(at, elapsed, Input::Close, None)?;
         self.commit()?;
