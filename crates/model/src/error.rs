@@ -114,7 +114,7 @@ codes! {
     Retried "RETRIED" 409 false "A person ended this command in doubt and ordered a retry."
         "follow the command named in `details.retriedBy`";
     SecretUnavailable "SECRET_UNAVAILABLE" 409 false "A secret given inline was lost with the process that held it."
-        "give secrets by reference and submit again under a new id";
+        "put it into `<data>/secrets/NAME`, give it as `$secret:NAME`, and submit again under a new id";
     UncagedRefused "UNCAGED_REFUSED" 403 false "This daemon does not run processes outside a cage."
         "start the daemon with `--allow-uncaged` if that is what you want";
     LimitExceeded "LIMIT_EXCEEDED" 422 false "A stored thing would grow beyond its limit."

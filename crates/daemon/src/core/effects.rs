@@ -8,9 +8,7 @@ use super::thread::Msg;
 use crate::door::{Door, DoorEvent, Job};
 use crate::redact::{self, Secret, Vault};
 use actum_engine::Start;
-use actum_kernel::State;
-use actum_model::effect::SettledAs;
-use actum_model::{ErrorCode, Fault, Json, Settlement, limits};
+use actum_model::{ErrorCode, Fault, Json, limits};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,23 +28,14 @@ pub(crate) struct Effects {
     door: Door,
     vault: Arc<Vault>,
     originals: HashMap<u64, Originals>,
-    inbox: mpsc::WeakSender<Msg>,
-    runtime: tokio::runtime::Handle,
 }
 
 impl Effects {
-    pub(crate) fn new(
-        door: Door,
-        vault: Vault,
-        inbox: mpsc::WeakSender<Msg>,
-        runtime: tokio::runtime::Handle,
-    ) -> Effects {
+    pub(crate) fn new(door: Door, vault: Vault) -> Effects {
         Effects {
             door,
             vault: Arc::new(vault),
             originals: HashMap::new(),
-            inbox,
-            runtime,
         }
     }
 
@@ -59,26 +48,13 @@ impl Effects {
     }
 
     /// Lets an effect leave. It settles exactly once, whatever happens.
-    pub(crate) fn start(&mut self, start: Start, _state: &State) {
+    pub(crate) fn start(&mut self, start: Start) {
         let originals = self.originals.remove(&start.seq);
-        let (door, vault, inbox) = (self.door.clone(), Arc::clone(&self.vault), self.inbox.clone());
-        self.runtime.spawn(async move {
-            let seq = start.seq;
-            let prepared = tokio::task::spawn_blocking(move || prepare(&start, originals, &vault)).await;
-            let fault = match prepared {
-                Ok(Ok(job)) => {
-                    crash::point("effect_prepared");
-                    return door.start(job);
-                }
-                Ok(Err(fault)) => fault,
-                Err(error) => Fault::new(ErrorCode::Internal, error.to_string()),
-            };
-            let settlement = Settlement {
-                settled: SettledAs::Failed,
-                data: None,
-                fault: Some(fault),
-            };
-            send(&inbox, Msg::Settled { seq, settlement }).await;
+        let vault = Arc::clone(&self.vault);
+        self.door.start_with(start.seq, move || {
+            let job = prepare(&start, originals, &vault);
+            crash::point("effect_prepared");
+            job
         });
     }
 
@@ -90,12 +66,12 @@ impl Effects {
 fn prepare(start: &Start, originals: Option<Originals>, vault: &Vault) -> Result<Job, Fault> {
     let (payload, mut secrets) = match originals {
         Some(originals) => (originals.payload.to_value(), originals.secrets),
+        None if start.redacted || redact::is_lost(&start.payload.to_value()) => {
+            let message = "a secret given inline was lost when the daemon ended";
+            return Err(Fault::new(ErrorCode::SecretUnavailable, message));
+        }
         None => (start.payload.to_value(), Vec::new()),
     };
-    if redact::is_lost(&payload) {
-        let message = "a secret given inline was lost when the daemon ended";
-        return Err(Fault::new(ErrorCode::SecretUnavailable, message));
-    }
     let (payload, resolved) = redact::resolve(&payload, vault)?;
     secrets.extend(resolved);
     Job::from_payload(start.seq, start.effect, &payload, secrets)
@@ -130,10 +106,10 @@ pub(crate) async fn listen(
                     .or_insert_with(|| (offset, String::new()));
                 text.push_str(&data);
                 if text.len() >= CHECKPOINT_BYTES {
-                    let (offset, data) = (*from, std::mem::take(text));
-                    kept.remove(&(seq, stream));
                     // Only the newest edge is of use after a crash; the whole comes with the outcome.
-                    let data = tail(data);
+                    let cut = edge(text);
+                    let (offset, data) = (*from + cut as u64, text.split_off(cut));
+                    kept.remove(&(seq, stream));
                     send(
                         &inbox,
                         Msg::Output {
@@ -157,12 +133,13 @@ pub(crate) async fn listen(
     }
 }
 
-fn tail(text: String) -> String {
+/// Where the newest edge of a text begins.
+fn edge(text: &str) -> usize {
     let mut from = text.len().saturating_sub(limits::OUTPUT_EDGE_BYTES);
     while !text.is_char_boundary(from) {
         from += 1;
     }
-    text.get(from..).map(str::to_owned).unwrap_or(text)
+    from
 }
 
 fn show(shared: &Shared, seq: u64, stream: &'static str, offset: u64, data: &str) {

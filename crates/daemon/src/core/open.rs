@@ -127,7 +127,7 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
         writer: opened.writer,
         inbox: messages,
         shared,
-        effects: Effects::new(door, vault, weak.clone(), runtime.clone()),
+        effects: Effects::new(door, vault),
         snapshots: Snapshots {
             keeper: opened.keeper,
             tree: opened.tree,

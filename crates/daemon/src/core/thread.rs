@@ -271,7 +271,7 @@ impl EngineThread {
             }
         }
         for start in released.starts {
-            self.effects.start(start, &released.publish.state);
+            self.effects.start(start);
         }
         for seq in released.stops {
             self.effects.stop(seq);

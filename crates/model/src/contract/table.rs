@@ -366,7 +366,7 @@ pub const CONTRACTS: &[Contract] = &[
             optional(
                 "env",
                 Shape::TextMap(limits::ENV_MAX, limits::ARGUMENT_BYTES_MAX),
-                "Environment besides PATH, HOME, LANG, TZ.",
+                "Environment besides PATH, HOME, LANG, LC_* and TZ; `$secret:NAME` stands for a secret of the data directory.",
             ),
             optional(
                 "stdin",
@@ -380,10 +380,12 @@ pub const CONTRACTS: &[Contract] = &[
             required(
                 "stdout",
                 Shape::Any(usize::MAX),
-                "Its output: {bytes, text} or {bytes, head, tail, blob}.",
+                "Its output: {bytes, text} or {bytes, head, tail, blob}; also lossy, dropped, lost where they apply.",
             ),
             required("stderr", Shape::Any(usize::MAX), "Its error output, likewise."),
             required("durationMs", Shape::Integer(0, u64::MAX), "How long it ran."),
+            optional("leftover", Shape::Integer(1, u64::MAX), "Processes it left behind, which were ended."),
+            optional("survivors", Shape::Integer(1, u64::MAX), "Processes it left behind that could not be ended."),
         ],
         effect: EffectClass::External,
         risk: "high",
