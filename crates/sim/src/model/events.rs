@@ -1,0 +1,258 @@
+//! Every event against the books: may it come now, and what changes by it.
+
+use super::{Command, Model, Reading, Running, Session, Stand};
+use crate::broken::{Broken, hold};
+use actum_model::contract::Contract;
+use actum_model::effect::{Doubt, RecoveryClass};
+use actum_model::event::{Event, StopReason};
+use actum_model::ids::SessionId;
+use actum_model::{Input, contract};
+
+impl Model {
+    pub(super) fn event(&mut self, reading: &mut Reading<'_>, event: &Event) -> Result<(), Broken> {
+        match event {
+            Event::Booted(booted) => {
+                self.term += 1;
+                hold!(
+                    booted.term == self.term,
+                    "term {} where {} should be",
+                    booted.term,
+                    self.term
+                );
+                let running = |command: &&Command| matches!(command.stand, Stand::Running(_));
+                self.unclassified = self.commands.values().filter(running).map(|c| c.seq).collect();
+            }
+            Event::ConfigActivated { config } => self.config = (**config).clone(),
+            Event::Accepted(accepted) => self.accepted(reading, accepted)?,
+            Event::Executed(executed) => self.executed(reading, executed)?,
+            Event::Waiting { seq, on } => self.waits(*seq, on)?,
+            Event::Started { seq } => self.starts(*seq)?,
+            Event::Finished(finished) => self.finished(reading, finished)?,
+            Event::EffectRequested { seq, .. } => {
+                hold!(self.contract(*seq)?.has_effect(), "no effect belongs to it");
+                hold!(self.running(*seq).is_some(), "it was not started");
+            }
+            Event::EffectDispatching { seq } => {
+                hold!(self.may_dispatch(*seq), "it may not leave");
+                hold!(
+                    matches!(reading.input, Input::Dispatch { seq: asked } if asked == seq),
+                    "nobody asked"
+                );
+                self.change(*seq, |running| running.dispatched = true);
+            }
+            Event::EffectSettled { seq, .. } => {
+                let open = self.running(*seq).is_some_and(|running| running.doubt.is_none());
+                hold!(open, "it settled twice");
+                reading.settled = Some(*seq);
+            }
+            Event::EffectLate { seq, .. } => {
+                let open = self.running(*seq).is_some_and(|running| running.doubt.is_none());
+                hold!(!open, "it is not late");
+            }
+            Event::Stopping { seq, why } => self.stops(reading, *seq, why)?,
+            Event::InDoubt { seq, reason } => self.doubts(reading, *seq, *reason)?,
+            Event::Recovered { seq, class } => self.recovered(reading, *seq, *class)?,
+            Event::Resolved(resolved) => {
+                let doubt = self
+                    .running(resolved.seq)
+                    .is_some_and(|running| running.doubt.is_some());
+                hold!(doubt, "it is not in doubt");
+                hold!(
+                    reading.resolves == Some((resolved.seq, resolved.resolution)),
+                    "nobody resolved it so"
+                );
+            }
+            Event::OutputKept { seq, .. } => {
+                hold!(self.running(*seq).is_some(), "output of what does not run");
+            }
+            Event::SessionCreated { session, .. } => self.session_created(reading, session)?,
+            Event::SessionAnnotated {
+                session, key, value, ..
+            } => {
+                let found = self.sessions.get_mut(session);
+                let found = found.ok_or_else(|| Broken("no such session".to_owned()))?;
+                match value {
+                    Some(value) => found.metadata.insert(key.clone(), value.clone()),
+                    None => found.metadata.remove(key),
+                };
+            }
+            Event::SessionDeleted { session, .. } => {
+                hold!(self.sessions.remove(session).is_some(), "no such session");
+            }
+            Event::OutcomesPruned { count } => self.pruned(reading, *count)?,
+            Event::TombstonesDropped { count } => self.dropped(*count)?,
+            Event::KeysExpired { count } => self.keys_expired(*count)?,
+            Event::SnapshotTaken(_) | Event::Closed {} => {}
+            Event::Restore(_) => hold!(false, "a piece of a snapshot in the journal"),
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, seq: u64, change: impl FnOnce(&mut Running)) {
+        if let Some(Command {
+            stand: Stand::Running(running),
+            ..
+        }) = self.commands.get_mut(&seq)
+        {
+            change(running);
+        }
+    }
+
+    fn pending(&self, seq: u64) -> Result<Vec<u64>, Broken> {
+        let deps = self.command(seq)?.deps.iter().copied();
+        Ok(deps.filter(|dep| self.done(*dep).is_none()).collect())
+    }
+
+    fn waits(&mut self, seq: u64, on: &[u64]) -> Result<(), Broken> {
+        hold!(self.is_head(seq), "it is not at the head of its lane");
+        hold!(
+            matches!(self.command(seq)?.stand, Stand::Queued),
+            "it waits already"
+        );
+        let pending = self.pending(seq)?;
+        hold!(
+            !pending.is_empty() && pending == on,
+            "it waits for {on:?}, expected {pending:?}"
+        );
+        hold!(
+            self.failed_dependency(seq)?.is_none(),
+            "it waits though a dependency failed"
+        );
+        let due = self.wait_due(&pending);
+        self.stand(seq, Stand::Waiting(due));
+        Ok(())
+    }
+
+    /// A wait that begins now ends then; never while a dependency is in doubt.
+    pub(super) fn wait_due(&self, pending: &[u64]) -> u64 {
+        let doubtful = |dep: &u64| self.running(*dep).is_some_and(|running| running.doubt.is_some());
+        if pending.iter().any(doubtful) {
+            return u64::MAX;
+        }
+        self.elapsed + self.config.dependency_wait_ms
+    }
+
+    fn starts(&mut self, seq: u64) -> Result<(), Broken> {
+        hold!(self.is_head(seq), "it is not at the head of its lane");
+        hold!(
+            self.refusal(seq)?.is_none(),
+            "it started though {:?}",
+            self.refusal(seq)?
+        );
+        hold!(
+            self.pending(seq)?.is_empty(),
+            "it started before its dependencies ended"
+        );
+        self.runs(seq)
+    }
+
+    pub(super) fn runs(&mut self, seq: u64) -> Result<(), Broken> {
+        let due = self.elapsed + self.command(seq)?.timeout_ms;
+        let running = Running {
+            due,
+            dispatched: false,
+            stopping: None,
+            doubt: None,
+        };
+        self.stand(seq, Stand::Running(running));
+        Ok(())
+    }
+
+    fn stops(&mut self, reading: &Reading<'_>, seq: u64, why: &StopReason) -> Result<(), Broken> {
+        let running = self
+            .running(seq)
+            .ok_or_else(|| Broken("it does not run".to_owned()))?;
+        hold!(
+            running.stopping.is_none() && running.doubt.is_none(),
+            "it is being stopped already"
+        );
+        hold!(running.dispatched, "it never left");
+        let asked = match why {
+            StopReason::Timeout => matches!(reading.input, Input::Tick) && running.due <= self.elapsed,
+            StopReason::Cancel { .. } => reading.cancels == Some(seq),
+        };
+        hold!(asked, "nobody asked for it");
+        self.change(seq, |running| {
+            (running.stopping, running.due) = (Some(why.clone()), u64::MAX);
+        });
+        Ok(())
+    }
+
+    fn doubts(&mut self, reading: &mut Reading<'_>, seq: u64, reason: Doubt) -> Result<(), Broken> {
+        let crashed = reading.recovered == Some(seq);
+        hold!(
+            crashed == (reason == Doubt::CrashAfterDispatch),
+            "a doubt for another reason"
+        );
+        hold!(
+            crashed || reading.settled == Some(seq),
+            "nothing gave reason to doubt"
+        );
+        hold!(
+            self.running(seq).is_some_and(|running| running.dispatched),
+            "it never left"
+        );
+        self.change(seq, |running| {
+            (running.doubt, running.due) = (Some(reason), u64::MAX);
+        });
+        reading.doubted = Some(seq);
+        for command in self
+            .commands
+            .values_mut()
+            .filter(|command| command.deps.contains(&seq))
+        {
+            if let Stand::Waiting(due) = &mut command.stand {
+                *due = u64::MAX;
+            }
+        }
+        Ok(())
+    }
+
+    fn recovered(&mut self, reading: &mut Reading<'_>, seq: u64, class: RecoveryClass) -> Result<(), Broken> {
+        hold!(self.unclassified.remove(&seq), "it is classified already");
+        let contract = self.contract(seq)?;
+        let running = self
+            .running(seq)
+            .ok_or_else(|| Broken("it does not run".to_owned()))?;
+        let expected = class_of(running, contract);
+        hold!(class == expected, "{class:?}, expected {expected:?}");
+        reading.recovered = Some(seq);
+        Ok(())
+    }
+
+    fn session_created(&mut self, reading: &Reading<'_>, session: &SessionId) -> Result<(), Broken> {
+        hold!(!self.sessions.contains_key(session), "it exists");
+        let fresh = self.generations.insert((session.clone(), reading.idx));
+        hold!(fresh, "generation {} a second time", reading.idx);
+        let row = Session {
+            generation: reading.idx,
+            version: 0,
+            metadata: std::collections::BTreeMap::new(),
+        };
+        self.sessions.insert(session.clone(), row);
+        Ok(())
+    }
+}
+
+fn class_of(running: &Running, contract: &Contract) -> RecoveryClass {
+    let repeatable = contract.idempotent || contract.read_only();
+    if running.doubt.is_some() {
+        RecoveryClass::InDoubt
+    } else if !running.dispatched || repeatable {
+        RecoveryClass::Recoverable
+    } else if contract.contained {
+        RecoveryClass::Interrupted
+    } else {
+        RecoveryClass::InDoubt
+    }
+}
+
+pub(super) fn public_id(command: &Command) -> actum_model::CommandId {
+    let made = actum_model::CommandId::anonymous(command.seq);
+    command.id.clone().unwrap_or(made)
+}
+
+/// Whether a kind is carried out in the kernel.
+pub(super) fn in_kernel(kind: &str) -> bool {
+    contract::find(kind).is_some_and(|contract| !contract.has_effect())
+}

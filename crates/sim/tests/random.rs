@@ -1,0 +1,85 @@
+//! Random schedules. `ACTUM_SIM_SEEDS` and `ACTUM_SIM_STEPS` make them more and longer; a failure prints its seed
+//! and the line that repeats it step by step.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a failed step of a test ends it, and a repeated run tells its story"
+)]
+
+use actum_sim::{Plan, Report, run};
+
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap())
+}
+
+fn steps() -> u64 {
+    setting("ACTUM_SIM_STEPS").unwrap_or(600)
+}
+
+fn run_seed(seed: u64, verbose: bool) -> Report {
+    let plan = Plan {
+        seed,
+        steps: steps(),
+        verbose,
+    };
+    let mut log = Vec::new();
+    let outcome = run(&plan, &mut log);
+    for line in &log {
+        if verbose {
+            println!("{line}");
+        }
+    }
+    outcome.unwrap_or_else(|broken| {
+        panic!(
+            "seed {seed}: {broken}\nlast step: {}\nrepeat with: ACTUM_SIM_SEED={seed} ACTUM_SIM_STEPS={} \
+             cargo nextest run -p actum-sim one_seed --no-capture",
+            log.last().map_or("none", String::as_str),
+            plan.steps,
+        )
+    })
+}
+
+/// The seeds of one of four parts, so that the parts run side by side.
+fn run_part(part: u64) {
+    let seeds = setting("ACTUM_SIM_SEEDS").unwrap_or(40);
+    let (mut records, mut effects, mut boots, mut ended) = (0, 0, 0, 0);
+    for seed in (0..seeds).filter(|seed| seed % 4 == part) {
+        let report = run_seed(seed, false);
+        records += report.records;
+        effects += report.effects;
+        boots += report.boots;
+        ended += report.ended;
+    }
+    println!("{records} records, {effects} effects, {boots} boots, {ended} commands ended");
+}
+
+#[test]
+fn random_schedules_keep_every_promise_part_1() {
+    run_part(0);
+}
+
+#[test]
+fn random_schedules_keep_every_promise_part_2() {
+    run_part(1);
+}
+
+#[test]
+fn random_schedules_keep_every_promise_part_3() {
+    run_part(2);
+}
+
+#[test]
+fn random_schedules_keep_every_promise_part_4() {
+    run_part(3);
+}
+
+#[test]
+fn one_seed() {
+    let seed = setting("ACTUM_SIM_SEED").unwrap_or(7);
+    let report = run_seed(seed, true);
+    println!(
+        "{} records, {} boots, digest {}",
+        report.records, report.boots, report.digest
+    );
+}
