@@ -7,9 +7,11 @@ use actum_model::contract::{self, SessionUse};
 use actum_model::{ErrorCode, Hash};
 use serde_json::json;
 
-/// Whether commands of this kind must name a session.
+/// Whether commands of this kind get a session made for them: those that reach outside need one for their lane.
+/// What is about a session must say which.
 pub(crate) fn needs_session(kind: &str) -> bool {
-    contract::find(kind).is_some_and(|contract| contract.session == SessionUse::Required)
+    contract::find(kind)
+        .is_some_and(|contract| contract.session == SessionUse::Required && contract.has_effect())
 }
 
 /// A new name with this beginning, that nobody else has.
@@ -48,6 +50,8 @@ mod tests {
         assert_eq!(name(b"a"), name(b"a"));
         assert_ne!(name(b"a"), name(b"b"));
         assert!(actum_model::SessionId::parse(&name(b"a")).is_ok());
-        assert!(needs_session("shell.run") && !needs_session("session.create"));
+        assert!(
+            needs_session("shell.run") && !needs_session("session.create") && !needs_session("session.get")
+        );
     }
 }

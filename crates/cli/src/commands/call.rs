@@ -92,7 +92,7 @@ async fn envelope(
     if session.is_none() && mint::needs_session(contract.kind) {
         let made = mint::fresh("cli")?;
         mint::create(remote, &made).await?;
-        context.out.say(format_args!("session {made} made for it"));
+        context.out.say(format_args!("it goes to a new session, {made}"));
         session = Some(made);
     }
     let optional = [
@@ -139,7 +139,12 @@ fn show(answer: &Value, recorded: bool, took: Duration, context: &Context) -> Do
         {
             answer::write_streams(data, out)?;
         }
-        return Err(fault.into());
+        let id = text(answer, "id");
+        let named = (!id.is_empty()).then(|| fault.hint_text().replace(" ID`", &format!(" {id}`")));
+        return Err(match named {
+            Some(hint) => fault.with_hint(hint).into(),
+            None => fault.into(),
+        });
     }
     if !out.human() {
         return Ok(answer::exit(answer));

@@ -145,12 +145,12 @@ fn print(args: &Args, context: &Context, walked: &Walked) -> Result<(), Failure>
         out.line("")?;
     }
     out.line(format_args!("{}: {verdict}", context.data.display()))?;
-    let mut records = shape::count(walked.records, "record");
+    let mut records = shape::grouped(walked.records);
     if let Some(idx) = walked.looked.as_ref().and_then(|looked| looked.report.snapshot) {
         records = format!("{records} behind the snapshot at record {idx}");
     }
     let unfinished = state.in_flight() as u64;
-    let mut commands = shape::count(state.next_seq.saturating_sub(1), "command");
+    let mut commands = shape::grouped(state.next_seq.saturating_sub(1));
     if unfinished > 0 {
         let in_doubt = state.in_doubt().count();
         commands = format!("{commands}, {unfinished} of them not finished, {in_doubt} in doubt");

@@ -246,9 +246,9 @@ impl Run<'_> {
         };
         if !self.session_made {
             mint::create(&self.remote, &session).await?;
-            self.context
-                .out
-                .say(format_args!("session {session} made for commands that name none"));
+            self.context.out.say(format_args!(
+                "commands that name no session go to session {session}"
+            ));
             self.session_made = true;
         }
         if let Value::Object(members) = &mut command {

@@ -79,7 +79,7 @@ fn print(found: &Verification, reading: &Reading, context: &Context) -> Result<(
         paint.red("not whole")
     };
     out.line(format_args!("{}: {verdict}", context.data.display()))?;
-    let mut records = shape::count(found.records, "record");
+    let mut records = shape::grouped(found.records);
     if found.first_idx > 0 {
         records = format!(
             "{records}, of which {} were compacted away",

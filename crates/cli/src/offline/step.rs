@@ -7,65 +7,81 @@ use crate::shape;
 use actum_kernel::{State, state_digest};
 use actum_model::event::Event;
 use actum_model::outcome::Identity;
-use actum_model::time;
-use serde_json::{Value, json};
+use actum_model::{Fault, Outcome, time};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
-/// Who asked for what in command number `seq`, looked up in the states around a record.
-pub(crate) fn identity(passing: &Passing<'_>, seq: u64) -> Option<Arc<Identity>> {
-    let in_events = passing.events.iter().find_map(|event| match event {
-        Event::Accepted(accepted) if accepted.identity.seq == seq => Some(accepted.identity.clone()),
-        _ => None,
-    });
-    in_events.or_else(|| {
-        passing
-            .before
-            .command(seq)
-            .or_else(|| passing.after.command(seq))
-            .map(|row| row.identity.clone())
-    })
+/// A terminal outcome in a record.
+struct Ended {
+    identity: Arc<Identity>,
+    outcome: Outcome,
+    fault: Option<Arc<Fault>>,
 }
 
-/// A terminal outcome as a row: `{idx, id, command, lane, laneSeq, outcome, code?}`.
-pub(crate) fn outcomes(passing: &Passing<'_>) -> Vec<Value> {
-    let mut rows = Vec::new();
-    for event in passing.events {
-        let Event::Finished(finished) = event else {
-            continue;
-        };
-        let Some(identity) = identity(passing, finished.seq) else {
-            continue;
-        };
-        let mut row = json!({
-            "idx": passing.head.idx,
-            "id": identity.public_id().as_str(),
-            "command": identity.kind.as_str(),
-            "outcome": finished.outcome.as_str(),
+/// The terminal outcomes of a record.
+fn ended(passing: &Passing<'_>) -> Vec<Ended> {
+    let identity = |seq: u64| {
+        let accepted = passing.events.iter().find_map(|event| match event {
+            Event::Accepted(accepted) if accepted.identity.seq == seq => Some(accepted.identity.clone()),
+            _ => None,
         });
-        if let Value::Object(members) = &mut row {
-            if let Some(place) = &identity.lane {
-                members.insert("lane".into(), place.lane.to_string().into());
-                members.insert("laneGeneration".into(), place.generation.into());
-                members.insert("laneSeq".into(), place.seq.into());
-            }
-            if let Some(fault) = &finished.fault {
-                members.insert("code".into(), fault.code.as_str().into());
-            }
+        accepted.or_else(|| passing.before.command(seq).map(|row| row.identity.clone()))
+    };
+    let ended = |event: &Event| match event {
+        Event::Finished(finished) => Some(Ended {
+            identity: identity(finished.seq)?,
+            outcome: finished.outcome,
+            fault: finished.fault.clone(),
+        }),
+        Event::Executed(executed) => Some(Ended {
+            identity: executed.identity.clone(),
+            outcome: executed.outcome,
+            fault: executed.fault.clone(),
+        }),
+        _ => None,
+    };
+    passing.events.iter().filter_map(ended).collect()
+}
+
+/// Terminal outcomes as rows: `{idx, id, command, lane, laneSeq, outcome, code?}`.
+pub(crate) fn outcomes(passing: &Passing<'_>) -> Vec<Value> {
+    let row = |Ended {
+                   identity,
+                   outcome,
+                   fault,
+               }: Ended| {
+        let mut row = Map::new();
+        row.insert("idx".into(), passing.head.idx.into());
+        row.insert("id".into(), identity.public_id().as_str().into());
+        row.insert("command".into(), identity.kind.as_str().into());
+        row.insert("outcome".into(), outcome.as_str().into());
+        if let Some(place) = &identity.lane {
+            row.insert("lane".into(), place.lane.to_string().into());
+            row.insert("laneGeneration".into(), place.generation.into());
+            row.insert("laneSeq".into(), place.seq.into());
         }
-        rows.push(row);
-    }
-    rows
+        if let Some(fault) = fault {
+            row.insert("code".into(), fault.code.as_str().into());
+        }
+        Value::Object(row)
+    };
+    ended(passing).into_iter().map(row).collect()
 }
 
 /// The record as JSON.
 pub(crate) fn to_json(passing: &Passing<'_>) -> Value {
+    let changed = changes(passing.before, passing.after);
+    let changed: Map<String, Value> = changed
+        .into_iter()
+        .map(|(name, change)| (name.to_owned(), change.into()))
+        .collect();
     json!({
         "idx": passing.head.idx,
         "at": time::rfc3339(passing.head.at),
         "hash": passing.hash.to_string(),
         "input": rows::input(passing.input),
         "events": passing.events.iter().map(rows::event).collect::<Vec<_>>(),
-        "changed": changes(passing.before, passing.after),
+        "changed": changed,
     })
 }
 
@@ -92,20 +108,14 @@ pub(crate) fn lines(passing: &Passing<'_>, out: &Out) -> Vec<String> {
             paint.dim(detail)
         ));
     }
-    if let Value::Object(changed) = changes(passing.before, passing.after) {
-        for (name, change) in changed {
-            lines.push(format!(
-                "  {} {}",
-                paint.dim(format_args!("{name:<18}")),
-                shape::plain(&change)
-            ));
-        }
+    for (name, change) in changes(passing.before, passing.after) {
+        lines.push(format!("  {} {change}", paint.dim(format_args!("{name:<18}"))));
     }
     lines
 }
 
-/// What is different in the state, part by part.
-fn changes(before: &State, after: &State) -> Value {
+/// What is different in the state, part by part, and its digest.
+fn changes(before: &State, after: &State) -> Vec<(&'static str, String)> {
     let sizes = |state: &State| {
         [
             ("sessions", state.sessions.len()),
@@ -117,12 +127,12 @@ fn changes(before: &State, after: &State) -> Value {
             ("live keys", state.keys_live()),
         ]
     };
-    let mut changed = serde_json::Map::new();
-    for ((name, from), (_, to)) in sizes(before).into_iter().zip(sizes(after)) {
-        if from != to {
-            changed.insert(name.into(), format!("{from} → {to}").into());
-        }
-    }
+    let mut changed: Vec<(&str, String)> = sizes(before)
+        .into_iter()
+        .zip(sizes(after))
+        .filter(|((_, from), (_, to))| from != to)
+        .map(|((name, from), (_, to))| (name, format!("{from} → {to}")))
+        .collect();
     let (digest, parts) = state_digest(after);
     let (_, parts_before) = state_digest(before);
     let moved: Vec<&str> = parts
@@ -131,8 +141,8 @@ fn changes(before: &State, after: &State) -> Value {
         .map(|part| part.name)
         .collect();
     if !moved.is_empty() {
-        changed.insert("parts".into(), moved.join(", ").into());
+        changed.push(("parts", moved.join(", ")));
     }
-    changed.insert("digest".into(), digest.to_string().into());
-    Value::Object(changed)
+    changed.push(("digest", digest.to_string()));
+    changed
 }
