@@ -1,36 +1,42 @@
 //! Tables and aligned pairs for people: no frames, two spaces between columns.
 
 use crate::print::Out;
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+
+/// In a narrower window folded columns are unreadable, and the terminal's own folding is better.
+const FOLD_WIDTH_MIN: u16 = 72;
 
 /// A table with these column names.
 pub(crate) fn table(out: &Out, names: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Disabled);
     if out.paint.0 {
-        // Only where a person looks are long texts folded to the width of the window.
-        table
-            .set_content_arrangement(ContentArrangement::Dynamic)
-            .enforce_styling();
+        table.enforce_styling();
     } else {
-        table
-            .set_content_arrangement(ContentArrangement::Disabled)
-            .force_no_tty();
+        table.force_no_tty();
     }
-    table.set_header(
-        names
-            .iter()
-            .map(|name| Cell::new(name).add_attribute(Attribute::Dim)),
-    );
+    table.set_header(names.iter().map(Cell::new));
     table
 }
 
-/// The lines of a table, without the space comfy-table puts left of the first column.
-pub(crate) fn lines(table: &Table) -> Vec<String> {
+/// A table whose last column is prose: it is folded to the width of the window, where there is a window wide enough.
+pub(crate) fn folding(out: &Out, names: &[&str]) -> Table {
+    let mut table = table(out, names);
+    if out.paint.0 && table.width().is_some_and(|width| width >= FOLD_WIDTH_MIN) {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
+    table
+}
+
+/// The lines of a table, the column names dim, without the space comfy-table puts left of the first column.
+pub(crate) fn lines(out: &Out, table: &Table) -> Vec<String> {
     let text = table.trim_fmt();
-    text.lines()
-        .map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end().to_owned())
-        .collect()
+    let mut lines = text
+        .lines()
+        .map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end().to_owned());
+    let names = lines.next().map(|names| out.paint.dim(names));
+    names.into_iter().chain(lines).collect()
 }
 
 /// A cell with an outcome or state in its colour.

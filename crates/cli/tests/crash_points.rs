@@ -1,5 +1,12 @@
 //! SIGKILL of the real binary at each of its named crash points: what was acknowledged stays, nothing is done
 //! twice, and what nobody can know is said to be in doubt.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed step of a test ends it"
+)]
 
 mod common;
 

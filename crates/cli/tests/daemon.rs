@@ -1,4 +1,12 @@
 //! A daemon as a process: who may start one, how it ends, what it says.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a failed step of a test ends it"
+)]
 
 mod common;
 

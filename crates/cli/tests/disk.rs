@@ -2,6 +2,14 @@
 //!
 //! The disk is a tiny file system in memory, mounted in a namespace of its own. Where that is not permitted the test
 //! says so and proves nothing.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a failed step of a test ends it"
+)]
 
 mod common;
 

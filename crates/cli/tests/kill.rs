@@ -1,6 +1,14 @@
 //! SIGKILL of the real binary while commands stream through it: what was acknowledged is there afterwards.
 //!
 //! Where it is killed is drawn from a seed, which is printed; `ACTUM_TEST_SEED` repeats a run.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a failed step of a test ends it"
+)]
 
 mod common;
 

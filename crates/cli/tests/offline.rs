@@ -1,4 +1,12 @@
 //! Proof without a daemon: on a copy, beside a running daemon, and on damaged data.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a failed step of a test ends it"
+)]
 
 mod common;
 

@@ -1,4 +1,12 @@
 //! The command line itself: help, wrong flags, exit codes, reference, completions. No daemon runs here.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a failed step of a test ends it"
+)]
 
 mod common;
 

@@ -78,11 +78,11 @@ fn list(context: &Context) -> Done {
         )?;
         return Ok(Exit::Ok);
     }
-    let mut table = table::table(out, &["CODE", "MEANING"]);
+    let mut table = table::folding(out, &["CODE", "MEANING"]);
     for code in ErrorCode::ALL {
         table.add_row([code.as_str(), code.title()]);
     }
-    table::lines(&table)
+    table::lines(out, &table)
         .into_iter()
         .try_for_each(|line| out.line(line))?;
     Ok(Exit::Ok)

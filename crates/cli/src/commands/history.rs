@@ -171,7 +171,7 @@ fn print(rows: &[Value], next: Option<&str>, context: &Context) -> Result<(), cr
             Cell::new(code),
         ]);
     }
-    table::lines(&table)
+    table::lines(out, &table)
         .into_iter()
         .try_for_each(|line| out.line(line))?;
     if let Some(next) = next {

@@ -93,7 +93,7 @@ fn print(view: &Inspection, context: &Context) -> Result<(), Failure> {
             show(header.map(|header| header.term)),
         ]);
     }
-    table::lines(&table)
+    table::lines(out, &table)
         .into_iter()
         .try_for_each(|line| out.line(line))?;
     let mut pairs = vec![("leaves", shape::grouped(view.leaves))];

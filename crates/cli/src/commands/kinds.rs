@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
     } else if let Some(kind) = &args.kind {
         one(kind, context)?;
     } else if out.human() {
-        let mut table = table::table(out, &["KIND", "EFFECT", "ADMISSION", "SESSION", "WHAT IT DOES"]);
+        let mut table = table::folding(out, &["KIND", "EFFECT", "ADMISSION", "SESSION", "WHAT IT DOES"]);
         for contract in CONTRACTS {
             table.add_row([
                 contract.kind,
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
                 contract.about,
             ]);
         }
-        table::lines(&table)
+        table::lines(out, &table)
             .into_iter()
             .try_for_each(|line| out.line(line))?;
     } else {
@@ -102,7 +102,7 @@ fn one(kind: &str, context: &Context) -> Result<(), Failure> {
             out.line(format_args!("no {title}"))?;
             continue;
         }
-        let mut table = table::table(out, &[&title.to_uppercase(), "", "TYPE", "WHAT IT IS"]);
+        let mut table = table::folding(out, &[&title.to_uppercase(), "", "TYPE", "WHAT IT IS"]);
         for field in fields {
             table.add_row([
                 field.name,
@@ -111,7 +111,7 @@ fn one(kind: &str, context: &Context) -> Result<(), Failure> {
                 field.about,
             ]);
         }
-        table::lines(&table)
+        table::lines(out, &table)
             .into_iter()
             .try_for_each(|line| out.line(line))?;
     }

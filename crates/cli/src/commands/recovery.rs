@@ -45,7 +45,7 @@ pub(crate) fn run(_args: &Args, context: &Context) -> Done {
                 comfy_table::Cell::new(text(command, "reason").replace('_', " ")),
             ]);
         }
-        table::lines(&table)
+        table::lines(out, &table)
             .into_iter()
             .try_for_each(|line| out.line(format_args!("  {line}")))?;
     }

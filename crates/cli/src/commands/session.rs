@@ -93,7 +93,7 @@ async fn list(remote: &Remote, limit: u64, after: Option<&str>, context: &Contex
             annotations.to_string(),
         ]);
     }
-    table::lines(&table)
+    table::lines(out, &table)
         .into_iter()
         .try_for_each(|line| out.line(line))?;
     if let Some(next) = page.get("nextCursor").and_then(Value::as_str) {

@@ -84,7 +84,7 @@ fn list(entries: &[TokenEntry], context: &Context) -> Result<(), crate::failure:
         let created = crate::shape::short_time(&time::rfc3339(entry.created_at_ms));
         table.add_row([entry.name.as_str(), &entry.tenant, &created]);
     }
-    table::lines(&table)
+    table::lines(out, &table)
         .into_iter()
         .try_for_each(|line| out.line(line))
 }

@@ -1,7 +1,17 @@
 //! Drives the real binary: daemons as processes of their own, commands as people run them. It waits for what
 //! happens (a line, an event, the end of a process) and never for time.
 
-#![allow(dead_code, unreachable_pub, missing_docs)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a failed step of a test ends it"
+)]
 
 use actum_client::{Client, Events, EventsQuery};
 use rustix::process::{Pid, Signal, kill_process};
