@@ -14,6 +14,7 @@ mod print;
 mod remote;
 mod run;
 mod shape;
+mod survey;
 mod table;
 mod watch;
 

@@ -30,13 +30,13 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Creates the session. Creating it again under the same name is answered from the record.
+/// Creates the session, unless it is there. Creating it again under the same name is answered from the record.
 pub(crate) async fn create(remote: &Remote, session: &str) -> Result<(), Failure> {
     let id = format!("{session}-create");
     let envelope = json!({"type": "session.create", "id": id, "sessionId": session, "payload": {}});
     match fault_of(&remote.submit(&envelope).await?) {
-        Some(fault) => Err(fault.into()),
-        None => Ok(()),
+        Some(fault) if fault.code != ErrorCode::SessionExists => Err(fault.into()),
+        _ => Ok(()),
     }
 }
 

@@ -238,3 +238,95 @@ fn a_daemon_elsewhere_is_named_by_url_and_token() {
     assert!(said.contains("error[DAEMON_UNREACHABLE]"), "{said}");
     ran(actum().args(["session", "list", "--url", "https://x"])).ended(1);
 }
+
+#[test]
+fn lines_from_a_pipe_go_to_the_session_that_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::dev(&folder.path().join("data"));
+    daemon.run(&["session", "create", "web"]).ended(0);
+    let pipe = folder.path().join("pipe");
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let writer = {
+        let pipe = pipe.clone();
+        std::thread::spawn(move || {
+            let line = "{\"type\":\"shell.run\",\"id\":\"p-1\",\"payload\":{\"argv\":[\"true\"]}}\n";
+            std::fs::write(pipe, line).unwrap();
+        })
+    };
+    let said = daemon
+        .run(&["submit", pipe.to_str().unwrap(), "--session", "web", "--json"])
+        .ended(0)
+        .json();
+    assert_eq!(said["lane"], "session:web");
+    writer.join().unwrap();
+}
+
+#[test]
+fn a_command_in_doubt_is_not_waited_for_without_a_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let line = serde_json::json!({"type": "shell.run", "id": "d-1", "sessionId": "web",
+        "payload": {"argv": ["sleep", "600"]}});
+    let daemon = Daemon::dev(&data);
+    daemon.run(&["session", "create", "web"]).ended(0);
+    block_on(async {
+        let mut events = follow(&daemon.client().await).await;
+        daemon
+            .run(&[
+                "call",
+                "shell.run",
+                "--session",
+                "web",
+                "--id",
+                "d-1",
+                "--detach",
+                "--",
+                "sleep",
+                "600",
+            ])
+            .ended(0);
+        until(&mut events, "command_started", "d-1").await;
+        // Its dispatch is on record before it starts to say or do anything; the kill comes when it runs.
+        let running = serde_json::json!({"type": "command.why", "payload": {"id": "d-1"}});
+        let client = daemon.client().await;
+        while client.submit(&running).await.unwrap()["data"]["because"][0] != "It runs." {}
+    });
+    daemon.kill();
+    let again = Daemon::dev(&data);
+    let file = folder.path().join("f.jsonl");
+    std::fs::write(&file, line.to_string()).unwrap();
+    let said = again.run(&["submit", file.to_str().unwrap()]).ended(3);
+    assert!(
+        said.err.contains("`d-1` is in doubt") && said.err.contains("1 not answered"),
+        "{said:?}"
+    );
+    let said = again
+        .run(&[
+            "call",
+            "shell.run",
+            "--session",
+            "web",
+            "--id",
+            "d-1",
+            "--",
+            "sleep",
+            "600",
+        ])
+        .ended(3);
+    assert!(said.err.contains("actum resolve d-1"), "{said:?}");
+    again
+        .run(&["resolve", "d-1", "--as", "landed", "--note", "slept"])
+        .ended(0);
+    again.run(&["submit", file.to_str().unwrap()]).ended(0);
+    let said = again
+        .run(&["resolve", "d-1", "--as", "landed", "--note", "slept"])
+        .ended(1)
+        .err;
+    assert!(said.contains("error["), "{said}");
+}

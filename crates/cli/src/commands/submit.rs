@@ -9,9 +9,10 @@ use crate::failure::{Done, Exit, Failure, fault_of};
 use crate::mint;
 use crate::remote::{Remote, block_on};
 use crate::shape::{self, text};
+use crate::survey::{Survey, survey};
 use crate::watch::{PATIENCE, Watch};
 use actum_client::{ClientError, LineReceiver, LineSender};
-use actum_model::{ErrorCode, Hash};
+use actum_model::ErrorCode;
 use clap::Args as ClapArgs;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
@@ -41,15 +42,6 @@ pub(crate) struct Args {
     one_by_one: bool,
 }
 
-/// What is known of a file before it is sent.
-#[derive(Default)]
-struct Survey {
-    lines: Option<u64>,
-    widths: Widths,
-    /// The session for lines that need one and name none.
-    session: Option<String>,
-}
-
 /// A line on its way.
 struct Sent {
     number: u64,
@@ -58,50 +50,8 @@ struct Sent {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Done {
-    let survey = survey(args)?;
+    let survey = survey(&args.file, args.session.as_deref())?;
     block_on(submit(args, survey, context))
-}
-
-/// Reads a file once to count its lines and see whether a session is needed. Standard input is not waited for.
-fn survey(args: &Args) -> Result<Survey, Failure> {
-    let mut survey = Survey {
-        session: args.session.clone(),
-        ..Survey::default()
-    };
-    if args.file == Path::new("-") {
-        if survey.session.is_none() {
-            survey.session = Some(mint::fresh("submit")?);
-        }
-        return Ok(survey);
-    }
-    let bytes = std::fs::read(&args.file).map_err(|error| {
-        Failure::new(
-            ErrorCode::NotFound,
-            format!("could not read `{}`: {error}", args.file.display()),
-        )
-        .hint("name a file of commands, one JSON object a line, or - for standard input")
-    })?;
-    let (mut lines, mut needs) = (0, false);
-    for line in bytes
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.trim_ascii().is_empty())
-    {
-        lines += 1;
-        let Ok(command) = serde_json::from_slice::<Value>(line) else {
-            continue;
-        };
-        let session = text(&command, "sessionId");
-        needs |= session.is_empty() && mint::needs_session(text(&command, "type"));
-        let widths = &mut survey.widths;
-        widths.kind = widths.kind.max(text(&command, "type").len()).min(32);
-        widths.id = widths.id.max(text(&command, "id").len()).min(40);
-        widths.lane = widths.lane.max("session: #999".len() + session.len()).min(48);
-    }
-    survey.lines = Some(lines);
-    if needs && survey.session.is_none() {
-        survey.session = Some(mint::named_by("submit", &Hash::of(&bytes)));
-    }
-    Ok(survey)
 }
 
 async fn submit(args: &Args, survey: Survey, context: &Context) -> Done {

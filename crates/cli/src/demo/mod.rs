@@ -4,6 +4,7 @@
 //! read from what the daemon answers, from the log the example writes, and from the journal. What does not happen as
 //! it should ends the demo with an error.
 
+mod after;
 mod daemon;
 mod files;
 mod story;
