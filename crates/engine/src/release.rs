@@ -100,6 +100,37 @@ impl<R> OpenBatch<R> {
 }
 
 /// Answers and effects that wait for their batch. Its fields are private: only a commit opens it.
+///
+/// ```
+/// use actum_engine::{Pending, Released};
+/// fn open<R>(pending: Pending<R>, committed: &actum_journal::Committed) -> Released<R> {
+///     pending.release(committed)
+/// }
+/// ```
+///
+/// Without one it does not compile:
+///
+/// ```compile_fail,E0061
+/// use actum_engine::{Pending, Released};
+/// fn open<R>(pending: Pending<R>) -> Released<R> {
+///     pending.release()
+/// }
+/// ```
+///
+/// Nor past its door:
+///
+/// ```compile_fail,E0616
+/// use actum_engine::Pending;
+/// fn open<R>(pending: Pending<R>) -> usize {
+///     pending.open.replies.len()
+/// }
+/// ```
+///
+/// And nobody makes a commit of their own:
+///
+/// ```compile_fail,E0451
+/// let forged = actum_journal::Committed { first_idx: 0, count: 1, head_hash: Default::default(), durable: 1 };
+/// ```
 pub struct Pending<R> {
     open: OpenBatch<R>,
     publish: Publish,

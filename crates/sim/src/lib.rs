@@ -10,6 +10,7 @@ mod broken;
 mod client;
 mod disk;
 mod flaws;
+pub mod fuzz;
 pub mod model;
 mod node;
 mod prng;

@@ -185,6 +185,7 @@ impl Run {
             965..=976 => self.crash()?,
             977..=979 => self.restart()?,
             980..=984 => self.check()?,
+            985..=986 => self.burst()?,
             _ => self.output()?,
         };
         if self.world.is_up() && self.rng.chance(600) {
@@ -204,6 +205,25 @@ impl Run {
         self.sent.push(message);
         self.world.submit_as(principal, &text, limited)?;
         Ok(format!("{principal} submits {text}"))
+    }
+
+    /// More commands into one lane than one record holds the events of.
+    fn burst(&mut self) -> Result<String, Broken> {
+        let session = *self.rng.pick(&["s1", "s2"]).unwrap_or(&"s1");
+        let count = 100 + self.rng.below(150);
+        for n in 0..count {
+            self.number += 1;
+            let (kind, payload) = match self.rng.below(40) {
+                0 => ("session.delete", "{}".to_owned()),
+                1..=2 => ("session.create", "{}".to_owned()),
+                _ => ("session.annotate", format!(r#"{{"key":"burst","value":{n}}}"#)),
+            };
+            let id = self.number;
+            let text =
+                format!(r#"{{"type":"{kind}","id":"c{id}","sessionId":"{session}","payload":{payload}}}"#);
+            self.world.submit(&text)?;
+        }
+        Ok(format!("a burst of {count} into {session}"))
     }
 
     /// Some of the effects whose time has come answer; now and then one answers twice.

@@ -5,7 +5,7 @@ use crate::broken::{Broken, hold};
 use crate::model::Predicted;
 use actum_engine::{Released, Start};
 use actum_model::effect::SettledAs;
-use actum_model::{Body, Response};
+use actum_model::{Body, Response, contract};
 
 impl World {
     pub(super) fn take(&mut self, released: Released<u64>, durable: bool) -> Result<(), Broken> {
@@ -83,6 +83,15 @@ impl World {
                 done.idx
             );
         }
+        let kind = response.identity.as_ref().map(|identity| identity.kind.as_str());
+        let effect = kind
+            .and_then(contract::find)
+            .is_some_and(|contract| contract.has_effect());
+        let finished = matches!(response.body, Body::Finished { .. });
+        hold!(
+            durable || !(effect && finished),
+            "invariant 1: a relaxed answer to an effect"
+        );
         if durable {
             self.promises.answered(&response)?;
         }
