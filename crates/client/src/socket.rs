@@ -14,6 +14,9 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 type Stream = WebSocketStream<TcpStream>;
 
+/// Read at a time. The library clears it before each read, so a large one costs more than it saves.
+const READ_BYTES: usize = 8 * 1024;
+
 /// An open WebSocket, greeted by the daemon.
 #[derive(Debug)]
 pub struct Socket {
@@ -43,7 +46,10 @@ impl Socket {
                 .insert("authorization", authorization.clone());
         }
         let stream = address.connect().await?;
-        let config = WebSocketConfig::default().max_message_size(Some(8 * MESSAGE_BYTES_MAX));
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BYTES)
+            .max_message_size(Some(8 * MESSAGE_BYTES_MAX))
+            .max_frame_size(Some(8 * MESSAGE_BYTES_MAX));
         let mut stream = match client_async_with_config(request, stream, Some(config)).await {
             Ok((stream, _)) => stream,
             Err(Error::Http(response)) => return Err(refusal(&response)),

@@ -1,6 +1,14 @@
 //! `docs/PROTOCOL.md` holds: its examples are sent to a real daemon and the answers compared member by member, and
 //! its table of errors is that of the code.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed step of a test ends it"
+)]
+
 mod transport_support;
 
 use actum_model::ErrorCode;

@@ -1,5 +1,13 @@
 //! Who may call: pages of other origins and rebound names may not, on any transport; nor may strangers.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed step of a test ends it"
+)]
+
 mod transport_support;
 
 use actum_daemon::access::{Access, Mode, tokens};

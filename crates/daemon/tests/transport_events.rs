@@ -1,6 +1,14 @@
 //! Events: no gap and no duplicate between past and live, nothing of other tenants, and a clear word to a consumer
 //! that is too slow. Over WebSocket and as server-sent events.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed step of a test ends it"
+)]
+
 mod transport_support;
 
 use actum_daemon::access::{Mode, tokens};

@@ -1,5 +1,13 @@
 //! HTTP: one command at a time, reads, problems. What is wrong gets a clear error each, and the daemon lives on.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed step of a test ends it"
+)]
+
 mod transport_support;
 
 use serde_json::json;

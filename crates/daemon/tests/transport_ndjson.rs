@@ -1,5 +1,13 @@
 //! Many commands in one request: answers in the order of the lines, while the request still comes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed step of a test ends it"
+)]
+
 mod transport_support;
 
 use bytes::Bytes;

@@ -1,5 +1,13 @@
 //! Standard input and output: the same protocol, line by line, and nothing else on the output.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed step of a test ends it"
+)]
+
 mod transport_support;
 
 use actum_daemon::transport::{Timings, stdio};

@@ -1,5 +1,13 @@
 //! WebSocket: pipelining, bad input, liveness, revoked tokens, draining, and a peer that does not read.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed step of a test ends it"
+)]
+
 mod transport_support;
 
 use actum_daemon::access::{Mode, tokens};

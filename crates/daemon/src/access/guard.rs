@@ -92,18 +92,19 @@ fn is_own(name: &str, local: SocketAddr, further: &[String]) -> bool {
     }
 }
 
-/// `host`, `host:port`, `[v6]` or `[v6]:port`; without a port it is 80.
+/// `host`, `host:port`, `[v6]` or `[v6]:port`; without a port it is 80. A colon in a host needs brackets.
 fn split(name: &str) -> Option<(&str, u16)> {
     let after_bracket = name.rfind(']').map_or(0, |at| at + 1);
-    match name.get(after_bracket..)?.rfind(':') {
-        None => Some((name, 80)),
+    let (host, port) = match name.get(after_bracket..)?.rfind(':') {
+        None => (name, 80),
         Some(at) => {
             let (host, port) = name.split_at_checked(after_bracket + at)?;
             let port = port.strip_prefix(':')?;
             let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-            Some((host, port.parse().ok().filter(|_| digits)?))
+            (host, port.parse().ok().filter(|_| digits)?)
         }
-    }
+    };
+    (host.starts_with('[') == host.contains(':')).then_some((host, port))
 }
 
 fn refused(message: &str) -> Fault {

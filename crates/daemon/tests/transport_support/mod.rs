@@ -1,6 +1,15 @@
 //! A real daemon on a free port over a temporary directory, and the small clients the transport tests need.
 //! It knows nothing the wire does not show, except how to start and drain the daemon.
-#![allow(dead_code, unreachable_pub)]
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed step of a test ends it"
+)]
 
 use actum_daemon::access::{Access, Mode};
 use actum_daemon::core::{Core, CoreOptions, open};
