@@ -8,9 +8,6 @@ use anyhow::Result;
 use crate::steps::{self, Steps};
 use crate::{floors, say, tidy};
 
-/// False only until the simulator has its determinism test; from then on a run without one fails.
-const DETERMINISM_REQUIRED: bool = false;
-
 /// Runs every part, stops at the first that fails, and prints how long each took.
 pub(crate) fn run(root: &Path) -> Result<()> {
     let mut steps = Steps::default();
@@ -41,11 +38,7 @@ fn determinism(nextest: bool) -> Vec<&'static str> {
     if !nextest {
         return vec!["test", "-p", "actum-sim", "determinism"];
     }
-    let mut arguments = vec!["nextest", "run", "-p", "actum-sim", "-E", "test(determinism)"];
-    if !DETERMINISM_REQUIRED {
-        arguments.push("--no-tests=pass");
-    }
-    arguments
+    vec!["nextest", "run", "-p", "actum-sim", "-E", "test(determinism)"]
 }
 
 fn everything(nextest: bool) -> Vec<&'static str> {
