@@ -14,7 +14,7 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 fn steps() -> u64 {
-    setting("ACTUM_SIM_STEPS").unwrap_or(600)
+    setting("ACTUM_SIM_STEPS").unwrap_or(500)
 }
 
 fn run_seed(seed: u64, verbose: bool) -> Report {
@@ -42,7 +42,7 @@ fn run_seed(seed: u64, verbose: bool) -> Report {
 
 /// The seeds of one of four parts, so that the parts run side by side.
 fn run_part(part: u64) {
-    let seeds = setting("ACTUM_SIM_SEEDS").unwrap_or(40);
+    let seeds = setting("ACTUM_SIM_SEEDS").unwrap_or(32);
     let (mut records, mut effects, mut boots, mut ended) = (0, 0, 0, 0);
     for seed in (0..seeds).filter(|seed| seed % 4 == part) {
         let report = run_seed(seed, false);

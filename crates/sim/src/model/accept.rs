@@ -113,6 +113,7 @@ impl Model {
         }
         let lane = command.lane.clone();
         self.commands.insert(seq, command);
+        self.open.insert(seq);
         if let Some(id) = &identity.id {
             self.ids.insert(id.clone(), seq);
         }

@@ -196,12 +196,13 @@ impl Model {
             (running.doubt, running.due) = (Some(reason), u64::MAX);
         });
         reading.doubted = Some(seq);
-        for command in self
-            .commands
-            .values_mut()
-            .filter(|command| command.deps.contains(&seq))
-        {
-            if let Stand::Waiting(due) = &mut command.stand {
+        for open in &self.open {
+            if let Some(command) = self
+                .commands
+                .get_mut(open)
+                .filter(|command| command.deps.contains(&seq))
+                && let Stand::Waiting(due) = &mut command.stand
+            {
                 *due = u64::MAX;
             }
         }

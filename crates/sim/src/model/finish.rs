@@ -56,6 +56,7 @@ impl Model {
         };
         self.leaves_lane(seq);
         self.stand(seq, Stand::Done(done));
+        self.open.remove(&seq);
         self.unclassified.remove(&seq);
         self.kept.push_back(seq);
         self.bound_waits(seq);
@@ -66,8 +67,7 @@ impl Model {
     fn bound_waits(&mut self, ended: u64) {
         let held = |stand: &Stand| matches!(stand, Stand::Waiting(u64::MAX));
         let waiting: Vec<u64> = self
-            .commands
-            .values()
+            .unfinished()
             .filter(|c| held(&c.stand))
             .map(|c| c.seq)
             .collect();

@@ -130,6 +130,8 @@ pub struct Model {
     /// Every generation a session ever had.
     pub(crate) generations: BTreeSet<(SessionId, u64)>,
     pub(crate) commands: BTreeMap<u64, Command>,
+    /// Those without an outcome.
+    pub(crate) open: BTreeSet<u64>,
     pub(crate) ids: BTreeMap<CommandId, u64>,
     pub(crate) keys: BTreeMap<(Option<Lane>, IdempotencyKey), u64>,
     pub(crate) key_ends: VecDeque<(u64, Option<Lane>, IdempotencyKey, u64)>,
@@ -252,7 +254,7 @@ impl Model {
             Stand::Running(running) => running.due <= elapsed,
             Stand::Done(_) => false,
         };
-        self.commands.values().find(late).map(|command| command.seq)
+        self.unfinished().find(late).map(|command| command.seq)
     }
 
     pub(crate) fn running(&self, seq: u64) -> Option<&Running> {
@@ -296,15 +298,12 @@ impl Model {
 
     /// Commands without an outcome.
     pub fn unfinished(&self) -> impl Iterator<Item = &Command> {
-        self.commands
-            .values()
-            .filter(|command| !matches!(command.stand, Stand::Done(_)))
+        self.open.iter().filter_map(|seq| self.commands.get(seq))
     }
 
     /// Commands in doubt.
     pub fn in_doubt(&self) -> impl Iterator<Item = &Command> {
-        self.commands
-            .values()
+        self.unfinished()
             .filter(|command| matches!(&command.stand, Stand::Running(running) if running.doubt.is_some()))
     }
 }
@@ -363,6 +362,6 @@ impl Model {
     /// Commands that have their outcome.
     #[must_use]
     pub fn ended(&self) -> usize {
-        self.commands.len() - self.unfinished().count()
+        self.commands.len() - self.open.len()
     }
 }

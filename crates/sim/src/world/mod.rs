@@ -23,7 +23,7 @@ use actum_model::{Envelope, ErrorCode, Hash, Input, RealmConfig, Response, Stamp
 use std::collections::BTreeMap;
 
 /// Records between two copies of the model kept to go back to.
-const CHECKPOINT_RECORDS: u64 = 64;
+const CHECKPOINT_RECORDS: u64 = 256;
 
 /// What a world is made with.
 #[derive(Clone, Debug)]
