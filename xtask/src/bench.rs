@@ -9,7 +9,14 @@ use std::process::Command;
 
 /// Runs the bench. `--short` takes a twentieth of the commands, to see that it works.
 pub(crate) fn run(root: &Path, argument: Option<&str>) -> Result<()> {
-    let build = ["build", "--release", "--package", "actum", "--package", "actum-bench"];
+    let build = [
+        "build",
+        "--release",
+        "--package",
+        "actum",
+        "--package",
+        "actum-bench",
+    ];
     cargo(root, &build, &[])?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
     let mut command = Command::new(target.join("release/actum-bench"));

@@ -147,7 +147,10 @@ fn outcomes_with_much_output_can_be_written() {
                 input,
             },
         );
-        assert!(matches!(decision.events.last(), Some(Event::Finished(_) | Event::Executed(_))));
+        assert!(matches!(
+            decision.events.last(),
+            Some(Event::Finished(_) | Event::Executed(_))
+        ));
     }
     check(&state);
 }

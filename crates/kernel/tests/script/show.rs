@@ -43,7 +43,11 @@ pub(crate) fn event(state: &State, event: &Event) -> String {
                 .fault
                 .as_deref()
                 .map_or(String::new(), |found| format!(", {}", fault(found)));
-            let word = if executed.unstarted { "not started" } else { "executed" };
+            let word = if executed.unstarted {
+                "not started"
+            } else {
+                "executed"
+            };
             format!(
                 "{word} {}{} {}{version}{data}{fault}",
                 executed.identity.public_id(),

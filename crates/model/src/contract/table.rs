@@ -384,8 +384,16 @@ pub const CONTRACTS: &[Contract] = &[
             ),
             required("stderr", Shape::Any(usize::MAX), "Its error output, likewise."),
             required("durationMs", Shape::Integer(0, u64::MAX), "How long it ran."),
-            optional("leftover", Shape::Integer(1, u64::MAX), "Processes it left behind, which were ended."),
-            optional("survivors", Shape::Integer(1, u64::MAX), "Processes it left behind that could not be ended."),
+            optional(
+                "leftover",
+                Shape::Integer(1, u64::MAX),
+                "Processes it left behind, which were ended.",
+            ),
+            optional(
+                "survivors",
+                Shape::Integer(1, u64::MAX),
+                "Processes it left behind that could not be ended.",
+            ),
         ],
         effect: EffectClass::External,
         risk: "high",
