@@ -127,6 +127,7 @@ pub fn summary(report: &RecoveryReport, state: &State, events: &[Event], duratio
                 _ => None,
             };
             listed.push(json!({
+                "tenant": identity.as_ref().map(|identity| identity.tenant.to_string()),
                 "id": identity.as_ref().map(|identity| identity.public_id().to_string()),
                 "kind": identity.as_ref().map(|identity| identity.kind.to_string()),
                 "class": class.as_str(),

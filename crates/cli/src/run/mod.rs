@@ -62,15 +62,13 @@ enum Reason {
 /// Runs a daemon to its end.
 pub(crate) fn run(plan: &Plan, context: &Context) -> Done {
     logging::start(context);
+    raise_open_files();
     let access = Arc::new(Access::new(plan.mode, &context.data, &plan.hosts));
     if let Listen::At(address) = plan.listen {
         // Before anything is made or opened.
         access.may_bind(address)?;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| Failure::new(ErrorCode::Internal, format!("no runtime: {error}")))?;
     let core = {
@@ -81,6 +79,21 @@ pub(crate) fn run(plan: &Plan, context: &Context) -> Done {
     // Standard input may be read by a thread that nothing can wake.
     runtime.shutdown_background();
     done
+}
+
+/// Connections, pipes of programs and segments each take a file; the usual soft limit is for programs with few.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    if current != maximum
+        && let Err(error) = setrlimit(Resource::Nofile, wanted)
+    {
+        tracing::warn!(%error, "the limit of open files stays at its soft value");
+    }
 }
 
 struct Signals {

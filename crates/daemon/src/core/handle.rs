@@ -188,7 +188,7 @@ impl Core {
         self.shared.output.subscribe()
     }
 
-    /// What the last boot found and did.
+    /// What the last boot found and did, with commands of every tenant: for the operator, not for callers.
     #[must_use]
     pub fn recovery(&self) -> Value {
         (**self.shared.recovery.load()).clone()

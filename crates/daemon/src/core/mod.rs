@@ -11,6 +11,7 @@ mod handle;
 mod history;
 mod keys;
 mod live;
+mod mail;
 mod open;
 mod options;
 mod rate;

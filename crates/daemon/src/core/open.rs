@@ -6,6 +6,7 @@ use super::effects::{self, Effects};
 use super::handle::{Core, Counters, Published, Shared};
 use super::history::{self, History};
 use super::keys::DataKeys;
+use super::mail::Mail;
 use super::rate::Rates;
 use super::snapshots::Snapshots;
 use super::thread::{EngineThread, Msg};
@@ -137,6 +138,7 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
             busy: Arc::default(),
             inbox: weak.clone(),
         },
+        mail: Mail::start(&runtime),
         ticker: Ticker::start(&runtime, weak, clocks, elapsed_base),
         runtime,
         dispatches: Vec::new(),

@@ -3,7 +3,7 @@
 use super::handle::{Published, Shared};
 use super::thread::ReadRequest;
 use actum_kernel::{Known, read};
-use actum_model::ids::CommandId;
+use actum_model::ids::{CommandId, Tenant};
 use actum_model::limits::PAGE_DEFAULT;
 use actum_model::{Envelope, ErrorCode, Fault, Outcome, Response, time};
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ async fn answer(
         "command.wait" => wait(shared, published, request, &arguments).await,
         "server.health" => Ok(health(shared)),
         "server.metrics" => Ok(metrics(shared, &published)),
-        "server.recovery" => Ok((**shared.recovery.load()).clone()),
+        "server.recovery" => Ok(recovery(shared, tenant)),
         "server.history" => {
             let (shared, tenant) = (Arc::clone(shared), tenant.clone());
             let read =
@@ -75,6 +75,22 @@ async fn answer(
             format!("nothing answers `{kind}`"),
         )),
     }
+}
+
+/// `server.recovery`: the counts, and the commands of the caller's own tenant.
+fn recovery(shared: &Shared, tenant: &Tenant) -> Value {
+    let mut summary = (**shared.recovery.load()).clone();
+    if let Some(Value::Array(commands)) = summary.get_mut("commands") {
+        commands.retain_mut(|command| {
+            let Value::Object(members) = command else {
+                return false;
+            };
+            members
+                .remove("tenant")
+                .is_some_and(|owner| owner == tenant.as_str())
+        });
+    }
+    summary
 }
 
 fn named(arguments: &Value) -> Result<CommandId, Fault> {

@@ -4,6 +4,7 @@
 use super::crash;
 use super::effects::{Effects, Originals};
 use super::handle::{Counters, Published, ReplyTo, Shared};
+use super::mail::Mail;
 use super::snapshots::Snapshots;
 use super::{live, reads};
 use actum_engine::{Clock, Engine, Pending, Released};
@@ -73,6 +74,7 @@ pub(crate) struct EngineThread {
     pub(crate) shared: Arc<Shared>,
     pub(crate) effects: Effects,
     pub(crate) snapshots: Snapshots,
+    pub(crate) mail: Mail,
     pub(crate) ticker: super::ticker::Ticker,
     pub(crate) runtime: tokio::runtime::Handle,
     /// Effects whose request became durable and that ask for their durable mark.
@@ -218,12 +220,16 @@ impl EngineThread {
             head,
         });
         self.shared.published.store(Arc::clone(&published));
+        let mut answers = Vec::with_capacity(released.replies.len());
         for (to, mut response) in std::mem::take(&mut released.replies) {
             self.count(&response);
             response.relaxed = !committed.durable();
             if let To::Reply(reply) = to {
-                reply.send(response);
+                answers.push((reply, response));
             }
+        }
+        if !answers.is_empty() {
+            self.mail.send(answers);
         }
         for to in std::mem::take(&mut released.reads) {
             if let To::Read(request) = to {
@@ -308,6 +314,7 @@ impl EngineThread {
                 reply.send(Response::refused("", None, fault));
             }
         }
+        self.mail.close(&self.runtime);
         self.writer.close().map_err(|error| poisoned(&error))
     }
 }
