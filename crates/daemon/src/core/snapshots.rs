@@ -27,7 +27,8 @@ impl Snapshots {
     /// Begins a snapshot of `published` if it is time for one. `head_hash` is the hash of its last record.
     pub(crate) fn consider(&mut self, published: &Arc<Published>, head_hash: Hash) {
         let due = self.every_records > 0 && published.head >= self.last_idx + self.every_records;
-        if !due || self.busy.swap(true, Ordering::AcqRel) {
+        // What a boot has not classified yet is not part of a snapshot, so none is taken meanwhile.
+        if !due || published.state.has_more() || self.busy.swap(true, Ordering::AcqRel) {
             return;
         }
         self.last_idx = published.head;
