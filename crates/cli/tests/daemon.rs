@@ -307,3 +307,18 @@ fn on_standard_output_of_stdio_stands_the_protocol_and_nothing_else() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("standard input and output"));
     run(["verify", "--data", folder.path().to_str().unwrap()]).ended(0);
 }
+
+#[test]
+fn a_lock_that_a_dead_daemon_left_to_its_child_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    Daemon::dev(folder.path()).kill();
+    // The pid of the killed daemon stands in the file; somebody else holds the lock for a moment longer.
+    let lock = std::fs::File::open(folder.path().join("lock")).unwrap();
+    lock.lock().unwrap();
+    let starting = std::thread::scope(|scope| {
+        let starting = scope.spawn(|| Daemon::dev(folder.path()));
+        lock.unlock().unwrap();
+        starting.join().unwrap()
+    });
+    assert_eq!(starting.ready["recovery"]["cleanShutdown"], false);
+}

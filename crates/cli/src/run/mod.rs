@@ -8,16 +8,19 @@ use crate::context::Context;
 use crate::daemon_file::{self, DaemonFile};
 use crate::failure::{Done, Exit, Failure};
 use actum_daemon::access::{Access, Mode};
-use actum_daemon::core::{Core, CoreOptions};
+use actum_daemon::core::{Core, CoreOptions, OpenFault};
 use actum_daemon::transport::{self, Listening, Timings};
 use actum_model::{ErrorCode, Fault};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Where a daemon listens if nothing else is said.
 const USUAL: &str = "127.0.0.1:4040";
+
+/// How long a lock is waited for whose holder is dead.
+const ORPHANED_LOCK: Duration = Duration::from_secs(2);
 
 /// Where to listen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,7 +76,7 @@ pub(crate) fn run(plan: &Plan, context: &Context) -> Done {
         runtime.map_err(|error| Failure::new(ErrorCode::Internal, format!("no runtime: {error}")))?;
     let core = {
         let _inside = runtime.enter();
-        actum_daemon::core::open(&plan.core)?
+        open(&plan.core, context)?
     };
     let done = runtime.block_on(serve(plan, core, access, context));
     // Standard input may be read by a thread that nothing can wake.
@@ -93,6 +96,25 @@ fn raise_open_files() {
         && let Err(error) = setrlimit(Resource::Nofile, wanted)
     {
         tracing::warn!(%error, "the limit of open files stays at its soft value");
+    }
+}
+
+/// Opens the core. A daemon that was killed while it started a program leaves its lock to that program for the moment
+/// until it runs; such a lock, whose holder is dead, is waited for a little.
+fn open(options: &CoreOptions, context: &Context) -> Result<Core, Failure> {
+    let begun = Instant::now();
+    loop {
+        match actum_daemon::core::open(options) {
+            Err(OpenFault(fault))
+                if fault.code == ErrorCode::JournalLocked
+                    && daemon_file::holder(&context.data).is_none()
+                    && begun.elapsed() < ORPHANED_LOCK =>
+            {
+                tracing::info!("the lock is held by what a dead daemon started; waiting");
+                std::thread::sleep(ORPHANED_LOCK / 40);
+            }
+            opened => return Ok(opened?),
+        }
     }
 }
 
