@@ -1,7 +1,6 @@
 //! `command.cancel`: what waits is over at once, what runs is stopped.
 
 use crate::decide::Decider;
-use crate::state::Known;
 use actum_model::event::StopReason;
 use actum_model::ids::CommandId;
 use actum_model::outcome::Identity;
@@ -46,25 +45,11 @@ fn target(decider: &Decider<'_>, own: &Identity, id: &CommandId) -> Result<u64, 
             "a command cannot cancel itself",
         ));
     }
-    match decider.state.find(&own.tenant, id) {
-        None => Err(Fault::new(
-            ErrorCode::CommandNotFound,
-            format!("no command `{id}` is known"),
-        )),
-        Some(Known::Finished(row)) => {
-            let message = format!("`{id}` has finished: {}", row.outcome.as_str());
-            Err(Fault::new(ErrorCode::AlreadyFinished, message))
+    match super::unfinished(decider, own, id)? {
+        (_, true) => {
+            let message = format!("`{id}` is in doubt: there is nothing left to stop");
+            Err(Fault::new(ErrorCode::InDoubt, message))
         }
-        Some(Known::Retired(_)) => Err(Fault::new(
-            ErrorCode::AlreadyFinished,
-            format!("`{id}` finished long ago"),
-        )),
-        Some(Known::InFlight(row)) => match &row.phase {
-            Phase::Running(running) if running.doubt.is_some() => Err(Fault::new(
-                ErrorCode::InDoubt,
-                format!("`{id}` is in doubt: there is nothing left to stop"),
-            )),
-            _ => Ok(row.identity.seq),
-        },
+        (row, false) => Ok(row.identity.seq),
     }
 }

@@ -2,13 +2,12 @@
 
 use crate::decide::Decider;
 use crate::decide::admission::Candidate;
-use crate::state::Known;
 use actum_model::envelope::{Caller, Envelope};
 use actum_model::event::{Event, Resolution, Resolved};
 use actum_model::ids::CommandId;
 use actum_model::input::Submit;
 use actum_model::outcome::Identity;
-use actum_model::restore::{CommandRow, Phase};
+use actum_model::restore::CommandRow;
 use actum_model::{ErrorCode, Fault, Hash, Json, Outcome, contract};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -67,26 +66,12 @@ pub(super) fn run(decider: &mut Decider<'_>, seq: u64, arguments: &Value) {
 }
 
 fn target(decider: &Decider<'_>, own: &Identity, id: &CommandId) -> Result<Arc<CommandRow>, Fault> {
-    match decider.state.find(&own.tenant, id) {
-        None => Err(Fault::new(
-            ErrorCode::CommandNotFound,
-            format!("no command `{id}` is known"),
+    match super::unfinished(decider, own, id)? {
+        (row, true) => Ok(row),
+        (_, false) => Err(Fault::new(
+            ErrorCode::NotInDoubt,
+            format!("`{id}` is not in doubt"),
         )),
-        Some(Known::Finished(row)) => {
-            let message = format!("`{id}` has finished: {}", row.outcome.as_str());
-            Err(Fault::new(ErrorCode::AlreadyFinished, message))
-        }
-        Some(Known::Retired(_)) => Err(Fault::new(
-            ErrorCode::AlreadyFinished,
-            format!("`{id}` finished long ago"),
-        )),
-        Some(Known::InFlight(row)) => match &row.phase {
-            Phase::Running(running) if running.doubt.is_some() => Ok(row),
-            _ => Err(Fault::new(
-                ErrorCode::NotInDoubt,
-                format!("`{id}` is not in doubt"),
-            )),
-        },
     }
 }
 

@@ -7,9 +7,13 @@ mod session_create;
 mod session_delete;
 
 use crate::decide::Decider;
+use crate::state::Known;
 use actum_model::ids::CommandId;
+use actum_model::outcome::Identity;
+use actum_model::restore::{CommandRow, Phase};
 use actum_model::{Contract, ErrorCode, Fault, Json};
 use serde_json::Value;
+use std::sync::Arc;
 
 pub(crate) use session_create::EVENTS_MAX as CREATE_EVENTS_MAX;
 
@@ -35,4 +39,30 @@ fn named(arguments: &Value) -> Option<CommandId> {
         .get("id")
         .and_then(Value::as_str)
         .and_then(|text| CommandId::parse_any(text).ok())
+}
+
+/// The unfinished command that somebody names, and whether it is in doubt.
+fn unfinished(
+    decider: &Decider<'_>,
+    own: &Identity,
+    id: &CommandId,
+) -> Result<(Arc<CommandRow>, bool), Fault> {
+    match decider.state.find(&own.tenant, id) {
+        None => Err(Fault::new(
+            ErrorCode::CommandNotFound,
+            format!("no command `{id}` is known"),
+        )),
+        Some(Known::Finished(row)) => {
+            let message = format!("`{id}` has finished: {}", row.outcome.as_str());
+            Err(Fault::new(ErrorCode::AlreadyFinished, message))
+        }
+        Some(Known::Retired(_)) => Err(Fault::new(
+            ErrorCode::AlreadyFinished,
+            format!("`{id}` finished long ago"),
+        )),
+        Some(Known::InFlight(row)) => {
+            let doubt = matches!(&row.phase, Phase::Running(running) if running.doubt.is_some());
+            Ok((row, doubt))
+        }
+    }
 }
