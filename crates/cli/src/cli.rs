@@ -77,6 +77,12 @@ enum Command {
     /// Run a daemon that wants a token from every caller
     Serve(commands::daemon::ServeArgs),
     /// See a real piece of agent work carried out, killed, recovered and proved; takes less than 20 seconds
+    ///
+    /// The work is finding and repairing a bug in a small Python project, in a temporary folder. In the middle of a step
+    /// that must not happen twice the daemon is killed with SIGKILL and started again; what it finds, how the work is
+    /// finished, and the proof of its history are shown. Needs Python 3; no network and no keys.
+    ///
+    /// Ends with 0 only if all of it happened.
     Demo(commands::demo::Args),
     /// Check this machine and the data directory, with a fix for what is wrong
     Doctor(commands::doctor::Args),

@@ -1,6 +1,7 @@
 //! `<data>/daemon.json`: where the running daemon of a data directory answers. Written when it listens, removed
 //! when it ends; a killed daemon leaves it behind, so it is a hint and no proof.
 
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -47,14 +48,26 @@ pub(crate) fn remove(data: &Path) {
     }
 }
 
-/// The process that holds the data directory, as far as its lock file and the process table tell.
+/// The process that holds the data directory. A copy of a directory in use names its holder too and is held by nobody,
+/// so the lock is asked; it is let go at once.
 pub(crate) fn holder(data: &Path) -> Option<u32> {
-    let pid: u32 = std::fs::read_to_string(data.join("lock"))
+    let pid = named(data)?;
+    let Ok(lock) = std::fs::File::open(data.join("lock")) else {
+        return alive(pid).then_some(pid);
+    };
+    match flock(&lock, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => None,
+        Err(_) => Some(pid),
+    }
+}
+
+/// The process that last took the lock, as its file says.
+pub(crate) fn named(data: &Path) -> Option<u32> {
+    std::fs::read_to_string(data.join("lock"))
         .ok()?
         .trim()
         .parse()
-        .ok()?;
-    alive(pid).then_some(pid)
+        .ok()
 }
 
 /// Whether a process with this number runs.

@@ -56,6 +56,11 @@ fn a_copy_proves_the_same_as_the_original_even_while_the_daemon_runs() {
     let taken = folder.path().join("copy");
     copy(&data, &taken);
     let copied = over(&taken, &["verify", "--json"]).ended(0).json();
+    assert!(over(&data, &["verify"]).ended(0).out.contains("in use"));
+    assert!(
+        !over(&taken, &["verify"]).ended(0).out.contains("in use"),
+        "nobody holds the copy"
+    );
     assert_eq!(live["root"], copied["root"]);
     assert_eq!(live["whole"], true);
     let digest =

@@ -107,7 +107,7 @@ fn open(options: &CoreOptions, context: &Context) -> Result<Core, Failure> {
         match actum_daemon::core::open(options) {
             Err(OpenFault(fault))
                 if fault.code == ErrorCode::JournalLocked
-                    && daemon_file::holder(&context.data).is_none()
+                    && !daemon_file::named(&context.data).is_some_and(daemon_file::alive)
                     && begun.elapsed() < ORPHANED_LOCK =>
             {
                 tracing::info!("the lock is held by what a dead daemon started; waiting");
