@@ -8,7 +8,9 @@ use std::sync::OnceLock;
 const WORDS: &[&str] = &[
     "passw",
     "passphrase",
+    "passcode",
     "_pass",
+    "_pat",
     "_pwd",
     "secret",
     "token",
@@ -20,6 +22,8 @@ const WORDS: &[&str] = &[
     "-----begin",
     "eyj",
     "://",
+    "sig=",
+    "auth=",
     "sk-",
     "sk_",
     "rk_",
@@ -65,6 +69,36 @@ fn words() -> Option<&'static AhoCorasick> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redact::names;
+
+    #[test]
+    fn no_name_of_a_secret_is_passed_over() {
+        // The bug: `passcode`, `_PAT` and signed addresses were known to the rules and not to the quick look.
+        for word in names::WORDS {
+            assert!(any(&format!(r#"{{"{word}":"x"}}"#)), "{word}");
+        }
+        for key in names::KEYS {
+            assert!(any(&format!(r#"{{"{key}_key":"x"}}"#)), "{key}_key");
+        }
+        for variable in names::VARIABLES {
+            assert!(any(&format!(r#"{{"env":{{"X{variable}":"x"}}}}"#)), "{variable}");
+        }
+        for parameter in [
+            "access_token",
+            "api_key",
+            "auth",
+            "client_secret",
+            "password",
+            "secret",
+            "sig",
+            "token",
+        ] {
+            assert!(
+                any(&format!(r#"["host/path?a=1&{parameter}=abcdefghij"]"#)),
+                "{parameter}"
+            );
+        }
+    }
 
     #[test]
     fn an_ordinary_annotation_is_settled_here() {

@@ -1,7 +1,7 @@
 //! Names under which a secret stands: members of objects, variables, command line flags.
 
 /// Words that, at the end of a name, make it the name of a secret.
-const WORDS: &[&str] = &[
+pub(super) const WORDS: &[&str] = &[
     "password",
     "passwd",
     "passphrase",
@@ -12,7 +12,7 @@ const WORDS: &[&str] = &[
     "authorization",
 ];
 /// What stands before `key` in the name of a secret. A key by itself is as often that of a map.
-const KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &[
     "access",
     "account",
     "api",
@@ -43,7 +43,7 @@ const PLACES: &[&str] = &[
     "sync",
 ];
 /// Ends of names of environment variables, which are more often secrets than the same words elsewhere.
-const VARIABLES: &[&str] = &[
+pub(super) const VARIABLES: &[&str] = &[
     "_TOKEN",
     "_KEY",
     "_SECRET",
