@@ -15,9 +15,9 @@ use actum_journal::{FileStorage, Options};
 use actum_kernel::advance;
 use actum_model::ids::Tenant;
 use actum_model::input::Boot;
-use actum_model::{Event, Input, RealmConfig, SessionId, Stamped, contract};
+use actum_model::{Event, Input, Json, RealmConfig, SessionId, Stamped, contract};
 use common::{Daemon, annotations, copy, history, over, web};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -197,6 +197,73 @@ fn an_export_holds_every_record_and_redacts_where_asked() {
         !said.contains("\"value\":4") && said.contains("$redacted") && said.contains("a-4"),
         "{said}"
     );
+}
+
+/// Adds a record with an event to a history, as another version of the program could have written it.
+fn add(data: &Path, event: Event) -> u64 {
+    let storage = Arc::new(FileStorage::open(data).unwrap());
+    let mut recovery = Recovery::new();
+    let mut opened = actum_journal::open(storage, &Options::default(), &mut recovery).unwrap();
+    let state = recovery.finish().state;
+    let input = serde_ipld_dagcbor::to_vec(&Input::Tick).unwrap();
+    let ticket = opened
+        .stager
+        .stage(state.at, state.elapsed, &input, &[event])
+        .unwrap();
+    let _written = opened.writer.flush(opened.stager.seal()).unwrap();
+    opened.writer.close().unwrap();
+    ticket.idx()
+}
+
+#[test]
+fn an_export_applies_the_rules_of_today_to_what_was_stored_before_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let daemon = Daemon::dev(&data);
+    daemon.run(&["session", "create", "web"]).ended(0);
+    let lines = folder.path().join("lines.jsonl");
+    let submitted = json!({"type": "session.annotate", "id": "a", "sessionId": "web",
+        "payload": {"key": "login", "value": {"apiKey": "taken-out-before-it-was-stored"}}});
+    std::fs::write(&lines, submitted.to_string()).unwrap();
+    daemon.run(&["submit", lines.to_str().unwrap()]).ended(0);
+    assert!(daemon.end().0.success());
+    // A version without the rules would have stored these as they are.
+    let (named, shaped) = ("stored-under-a-name", format!("ghp_{}", "a1B2".repeat(9)));
+    let value =
+        json!({"password": named, "note": format!("log in with {named} or {shaped}"), "step": "plain words"});
+    let event = Event::SessionAnnotated {
+        tenant: Tenant::main(),
+        session: SessionId::parse("web").unwrap(),
+        key: "old".into(),
+        value: Some(Json::from_value(&value).unwrap()),
+    };
+    let idx = add(&data, event);
+    let file = folder.path().join("out.ndjson");
+    over(&data, &["export", "--out", file.to_str().unwrap()]).ended(0);
+    let written = std::fs::read_to_string(&file).unwrap();
+    let said = over(&data, &["export"]).ended(0).out;
+    assert_eq!(said, written);
+    for secret in [named, shaped.as_str(), "taken-out-before-it-was-stored"] {
+        assert!(!said.contains(secret), "{secret} is in {said}");
+    }
+    let lines: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let row = lines.iter().find(|line| line["idx"] == idx).unwrap();
+    let value = &row["events"][0]["session_annotated"]["value"];
+    assert_eq!(value["password"]["$redacted"], "secret", "{row}");
+    assert_eq!(value["step"], "plain words", "{row}");
+    let kept = lines
+        .iter()
+        .find(|line| line["input"]["submit"]["envelope"]["id"] == "a")
+        .unwrap();
+    assert!(
+        kept.to_string()
+            .contains(r#""apiKey":{"$redacted":"secret","ref":"s1"}"#),
+        "{kept}"
+    );
+    assert!(!kept["hash"].as_str().unwrap().contains("redacted"));
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! `actum export`: the history as NDJSON, with what is needed to compare it with the journal it came from.
 //!
 //! The first line says what it is, the last what it ended with; between them one line for each record. What was
-//! redacted when it was submitted is redacted here; `--redact` takes out everything people wrote or programs said.
+//! redacted when it was submitted is redacted here, and the rules of this version are applied to all of it once more:
+//! they may be stricter than those a record was written under. `--redact` takes out everything people wrote or
+//! programs said.
 
 use crate::context::Context;
 use crate::failure::{Done, Exit, Failure};
 use crate::offline::walk::{BUILD, Next, Passing, Plan, walk};
 use crate::offline::{self, rows};
 use crate::shape;
+use actum_daemon::redact::export_row;
 use actum_journal::verify;
 use actum_model::time;
 use actum_record::redact::{ByName, Class, Redact};
@@ -83,20 +86,22 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
 }
 
 fn row(passing: &Passing<'_>, redactor: Option<&ByName>) -> Value {
-    let mut input = rows::input(passing.input);
-    let mut events: Value = passing.events.iter().map(rows::event).collect();
+    let events: Value = passing.events.iter().map(rows::event).collect();
+    let mut content = json!({"input": rows::input(passing.input), "events": events});
+    // Both at once: what is found in one of them is taken out of the other too.
+    export_row(&mut content);
     if let Some(redactor) = redactor {
-        redactor.redact(&mut input);
-        redactor.redact(&mut events);
+        redactor.redact(&mut content);
     }
+    let mut part = |name: &str| content.get_mut(name).map(Value::take).unwrap_or_default();
     json!({
         "type": "record",
         "idx": passing.head.idx,
         "at": time::rfc3339(passing.head.at),
         "elapsedMs": passing.head.elapsed,
         "hash": passing.hash.to_string(),
-        "input": input,
-        "events": events,
+        "input": part("input"),
+        "events": part("events"),
     })
 }
 
