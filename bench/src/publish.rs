@@ -5,7 +5,7 @@ use crate::table::{Row, Table};
 use actum_kernel::{State, advance};
 use actum_model::envelope::{Caller, Envelope};
 use actum_model::ids::{Principal, Tenant};
-use actum_model::input::{Boot, Submit};
+use actum_model::input::{Boot, OverRate, Submit};
 use actum_model::{Hash, Input, RealmConfig, Stamped, contract};
 use std::hint::black_box;
 use std::time::Instant;
@@ -87,7 +87,7 @@ fn submit(state: &mut State, text: &str) {
             envelope,
             fingerprint,
             redacted: false,
-            limited: None,
+            limited: OverRate::default(),
         }),
     );
 }

@@ -172,10 +172,13 @@ impl<R> Engine<R> {
             actum_kernel::Known::Finished(row) => (row.identity.clone(), row.accepted_idx),
             actum_kernel::Known::Retired(_) => return None,
         };
+        let place = identity.lane.as_ref();
+        let held_by =
+            place.and_then(|place| actum_kernel::read::held_by(&self.state, &identity.tenant, place));
         Some(Response {
             identity: Some(identity),
             asked: None,
-            body: Body::Accepted,
+            body: Body::Accepted { held_by },
             idx: Some(idx),
             replayed,
             relaxed: false,

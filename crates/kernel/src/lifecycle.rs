@@ -1,6 +1,7 @@
 //! Events as subscribers see them: the wire form of what a record says, with the scope each belongs to.
 
 use crate::apply::RecordHead;
+use crate::read::held_by;
 use crate::state::{Known, State};
 use actum_model::event::{Event, Executed, Finished};
 use actum_model::ids::{CommandId, SessionId, Tenant};
@@ -57,7 +58,18 @@ impl Lifecycle {
         match event {
             Event::Accepted(accepted) => {
                 self.seen.insert(accepted.identity.seq, accepted.identity.clone());
-                Some(command(head, "command_accepted", &accepted.identity, Map::new()))
+                let identity = &accepted.identity;
+                let held_by = identity
+                    .lane
+                    .as_ref()
+                    .and_then(|place| held_by(state, &identity.tenant, place));
+                let more = held_by.map(|id| ("heldBy".to_owned(), Value::from(id.as_str())));
+                Some(command(
+                    head,
+                    "command_accepted",
+                    identity,
+                    more.into_iter().collect(),
+                ))
             }
             Event::Started { seq } => Some(command(
                 head,

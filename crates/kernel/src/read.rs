@@ -4,6 +4,7 @@ use crate::lifecycle::identity_members;
 use crate::state::{Known, Session, State};
 use actum_model::event::StopReason;
 use actum_model::ids::{CommandId, SessionId, Tenant};
+use actum_model::outcome::LanePlace;
 use actum_model::response::fault_json;
 use actum_model::restore::{CommandRow, Phase};
 use actum_model::{ErrorCode, Fault, Outcome, OutcomeRow, time};
@@ -85,6 +86,14 @@ pub fn command(state: &State, tenant: &Tenant, id: &CommandId) -> Result<Value, 
             Err(Fault::new(ErrorCode::OutcomeExpired, message))
         }
     }
+}
+
+/// The command in doubt at the head of a lane, which holds it.
+#[must_use]
+pub fn held_by(state: &State, tenant: &Tenant, place: &LanePlace) -> Option<CommandId> {
+    let head = state.lane(tenant, place)?.queue.front()?;
+    let row = state.command(*head)?;
+    matches!(&row.phase, Phase::Running(running) if running.doubt.is_some()).then(|| row.identity.public_id())
 }
 
 /// Where an unfinished command stands, in one word.

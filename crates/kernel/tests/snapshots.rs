@@ -24,7 +24,7 @@ fn submit(state: &mut State, text: &str) {
         envelope,
         fingerprint,
         redacted: false,
-        limited: None,
+        limited: actum_model::input::OverRate::default(),
     });
     let _ = advance(
         state,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 /// Something that happens, with everything a decision may read.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "nearly all inputs are the large one, and each is moved once")]
 pub enum Input {
     /// The daemon takes up the history.
     Boot(Boot),
@@ -80,10 +81,19 @@ pub struct Submit {
     /// True where redaction took something out that only memory holds.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub redacted: bool,
-    /// The shell's word that the caller is over its rate, with the milliseconds to wait. It can only refuse,
-    /// and a refusal leaves no record, so it is not journaled.
+    /// The shell's word on the caller's rates. It can only refuse, and a refusal leaves no record, so it is not
+    /// journaled.
     #[serde(skip)]
-    pub limited: Option<u64>,
+    pub limited: OverRate,
+}
+
+/// Where a caller is over its rate: the milliseconds to wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct OverRate {
+    /// For a new command.
+    pub submission: Option<u64>,
+    /// For having an old one answered again.
+    pub replay: Option<u64>,
 }
 
 /// An input with its times. History never goes back: the kernel takes the larger of these and its own.

@@ -9,8 +9,6 @@ pub const PAYLOAD_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const ID_CHARS_MAX: usize = 256;
 /// Dependencies of one command; more is a workflow, which wants lanes.
 pub const DEPENDS_ON_MAX: usize = 32;
-/// Deepest nesting of a JSON value; what serde_json itself refuses beyond, so the stack is bounded.
-pub const JSON_DEPTH_MAX: usize = 127;
 /// Largest integer every JSON reader keeps exactly (I-JSON, RFC 7493).
 pub const JSON_INTEGER_MAX: u64 = 9_007_199_254_740_991;
 /// Faults listed in one `INVALID_INPUT`; the count tells of the rest.
@@ -111,5 +109,7 @@ pub const CLOCK_JUMP_MS_MAX: u64 = 5 * 60_000;
 pub const RATE_BURST: u32 = 200_000;
 /// Refill of the bucket above.
 pub const RATE_PER_SECOND: u32 = 100_000;
-/// Replays have a bucket of their own.
+/// Repetitions have a bucket of their own: they cost no disk, and a client that lost its answers sends many.
 pub const REPLAY_RATE_PER_SECOND: u32 = 20_000;
+/// Repetitions in one burst.
+pub const REPLAY_BURST: u32 = 100_000;

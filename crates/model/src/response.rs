@@ -1,6 +1,7 @@
 //! The one response to a submission, as it stands on the wire.
 
 use crate::error::Fault;
+use crate::ids::CommandId;
 use crate::json::Json;
 use crate::outcome::{Identity, LanePlace, Outcome, OutcomeRow};
 use serde_json::{Map, Value, json};
@@ -27,7 +28,10 @@ pub struct Response {
 #[derive(Clone, PartialEq, Debug)]
 pub enum Body {
     /// It is accepted; the outcome comes later (`detach`).
-    Accepted,
+    Accepted {
+        /// The command in doubt that holds its lane.
+        held_by: Option<CommandId>,
+    },
     /// It has its outcome.
     Finished {
         /// How it ended.
@@ -96,7 +100,7 @@ impl Response {
         match &self.body {
             Body::Finished { fault, .. } => fault.as_deref(),
             Body::Refused(fault) => Some(fault),
-            Body::Accepted | Body::Read(_) => None,
+            Body::Accepted { .. } | Body::Read(_) => None,
         }
     }
 
@@ -104,7 +108,7 @@ impl Response {
     #[must_use]
     pub fn success(&self) -> bool {
         match &self.body {
-            Body::Accepted | Body::Read(_) => true,
+            Body::Accepted { .. } | Body::Read(_) => true,
             Body::Finished { outcome, .. } => *outcome == Outcome::Succeeded,
             Body::Refused(_) => false,
         }
@@ -151,7 +155,12 @@ impl Response {
 
     fn push_body(&self, out: &mut String) {
         match &self.body {
-            Body::Accepted => push_raw(out, "accepted", "true"),
+            Body::Accepted { held_by } => {
+                push_raw(out, "accepted", "true");
+                if let Some(id) = held_by {
+                    push(out, "heldBy", id.as_str());
+                }
+            }
             Body::Read(data) => push_raw(out, "data", data.as_str()),
             Body::Finished {
                 outcome,

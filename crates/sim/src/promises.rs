@@ -36,7 +36,7 @@ impl Promises {
         };
         let (seq, id) = (identity.seq, identity.public_id());
         match &response.body {
-            Body::Accepted => {
+            Body::Accepted { .. } => {
                 self.accepted.insert(seq, id);
             }
             Body::Finished {

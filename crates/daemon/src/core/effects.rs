@@ -8,8 +8,9 @@ use super::thread::Msg;
 use crate::door::{Door, DoorEvent, Job};
 use crate::redact::{self, Secret, Vault};
 use actum_engine::Start;
-use actum_model::{ErrorCode, Fault, Json, limits};
-use std::collections::HashMap;
+use actum_model::effect::SettledAs;
+use actum_model::{ErrorCode, Fault, Json, Settlement, limits};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -28,14 +29,27 @@ pub(crate) struct Effects {
     door: Door,
     vault: Arc<Vault>,
     originals: HashMap<u64, Originals>,
+    /// Effects that may leave and wait for a free place.
+    waiting: VecDeque<Start>,
+    inbox: mpsc::WeakSender<Msg>,
+    runtime: tokio::runtime::Handle,
 }
 
 impl Effects {
-    pub(crate) fn new(door: Door, vault: Vault) -> Effects {
+    pub(crate) fn new(
+        door: Door,
+        vault: Vault,
+        inbox: mpsc::WeakSender<Msg>,
+        runtime: tokio::runtime::Handle,
+    ) -> Effects {
+        let (originals, waiting) = (HashMap::new(), VecDeque::new());
         Effects {
             door,
             vault: Arc::new(vault),
-            originals: HashMap::new(),
+            originals,
+            waiting,
+            inbox,
+            runtime,
         }
     }
 
@@ -47,19 +61,43 @@ impl Effects {
         self.originals.remove(&seq);
     }
 
-    /// Lets an effect leave. It settles exactly once, whatever happens.
+    /// Lets an effect leave, or wait for a free place. It settles exactly once, whatever happens.
     pub(crate) fn start(&mut self, start: Start) {
-        let originals = self.originals.remove(&start.seq);
-        let vault = Arc::clone(&self.vault);
-        self.door.start_with(start.seq, move || {
-            let job = prepare(&start, originals, &vault);
-            crash::point("effect_prepared");
-            job
-        });
+        self.waiting.push_back(start);
+        self.go_on();
     }
 
-    pub(crate) fn stop(&self, seq: u64) {
-        self.door.stop(seq, Duration::from_millis(limits::STOP_GRACE_MS));
+    /// Starts what waits, as far as there are free places.
+    pub(crate) fn go_on(&mut self) {
+        while self.door.running() < limits::RUNNING_EFFECTS_MAX {
+            let Some(start) = self.waiting.pop_front() else {
+                return;
+            };
+            let originals = self.originals.remove(&start.seq);
+            let vault = Arc::clone(&self.vault);
+            self.door.start_with(start.seq, move || {
+                let job = prepare(&start, originals, &vault);
+                crash::point("effect_prepared");
+                job
+            });
+        }
+    }
+
+    pub(crate) fn stop(&mut self, seq: u64) {
+        let Some(at) = self.waiting.iter().position(|start| start.seq == seq) else {
+            return self.door.stop(seq, Duration::from_millis(limits::STOP_GRACE_MS));
+        };
+        self.waiting.remove(at);
+        let message = "it was stopped while it waited for a free place, so nothing of it happened";
+        let fault = Some(Fault::new(ErrorCode::Cancelled, message));
+        let settlement = Settlement {
+            settled: SettledAs::Failed,
+            data: None,
+            fault,
+        };
+        let inbox = self.inbox.clone();
+        self.runtime
+            .spawn(async move { send(&inbox, Msg::Settled { seq, settlement }).await });
     }
 }
 

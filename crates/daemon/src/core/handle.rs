@@ -11,7 +11,7 @@ use actum_journal::{Blobs, Reader};
 use actum_kernel::State;
 use actum_model::contract::Admission;
 use actum_model::envelope::Caller;
-use actum_model::input::Submit;
+use actum_model::input::{OverRate, Submit};
 use actum_model::{Envelope, ErrorCode, Fault, Response};
 use arc_swap::ArcSwap;
 use serde_json::Value;
@@ -48,6 +48,7 @@ pub struct Published {
 pub(crate) struct Shared {
     pub(crate) keys: DataKeys,
     pub(crate) rates: Rates,
+    pub(crate) replay_rates: Rates,
     pub(crate) clocks: super::clock::Clocks,
     pub(crate) published: ArcSwap<Published>,
     pub(crate) head: watch::Sender<u64>,
@@ -139,7 +140,11 @@ impl Core {
                 secrets: redacted.secrets,
             });
         }
-        let limited = self.shared.rates.take(caller, self.shared.clocks.monotonic_ms());
+        let now_ms = self.shared.clocks.monotonic_ms();
+        let limited = OverRate {
+            submission: self.shared.rates.take(caller, now_ms),
+            replay: self.shared.replay_rates.peek(caller, now_ms),
+        };
         let redacted = originals.is_some();
         let submit = Submit {
             caller: caller.clone(),

@@ -128,7 +128,7 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
         writer: opened.writer,
         inbox: messages,
         shared,
-        effects: Effects::new(door, vault),
+        effects: Effects::new(door, vault, weak.clone(), runtime.clone()),
         snapshots: Snapshots {
             keeper: opened.keeper,
             tree: opened.tree,
@@ -209,6 +209,7 @@ fn shared(options: &CoreOptions, keys: DataKeys, clocks: Clocks, opened: &Opened
     Shared {
         keys,
         rates: Rates::new(options.rate_per_second, options.rate_burst),
+        replay_rates: Rates::new(limits::REPLAY_RATE_PER_SECOND, limits::REPLAY_BURST),
         clocks,
         head: watch::Sender::new(published.head),
         published: ArcSwap::from_pointee(published),

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 /// Principals remembered; beyond it the table starts anew, which only forgives.
 const PRINCIPALS_MAX: usize = 10_000;
 
-/// The buckets of all principals.
+/// The buckets of all principals for one kind of thing.
 pub(crate) struct Rates {
     per_second: u32,
     burst: u32,
@@ -29,8 +29,26 @@ impl Rates {
         }
     }
 
-    /// Takes one submission from the caller's bucket. `Some`: it is empty, with the milliseconds to wait.
+    /// Takes one from the caller's bucket. `Some`: it is empty, with the milliseconds to wait.
     pub(crate) fn take(&self, caller: &Caller, now_ms: u64) -> Option<u64> {
+        self.look(caller, now_ms, 1000)
+    }
+
+    /// The same without taking anything.
+    pub(crate) fn peek(&self, caller: &Caller, now_ms: u64) -> Option<u64> {
+        self.look(caller, now_ms, 0)
+    }
+
+    /// Gives one back that turned out not to be needed.
+    pub(crate) fn give_back(&self, caller: &Caller) {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let who = (caller.tenant.to_string(), caller.principal.to_string());
+        if let Some(bucket) = buckets.get_mut(&who) {
+            bucket.milli = (bucket.milli + 1000).min(u64::from(self.burst) * 1000);
+        }
+    }
+
+    fn look(&self, caller: &Caller, now_ms: u64, cost_milli: u64) -> Option<u64> {
         if self.per_second == 0 {
             return None;
         }
@@ -51,7 +69,7 @@ impl Rates {
             .saturating_add(passed_ms.saturating_mul(u64::from(self.per_second)))
             .min(full);
         if bucket.milli >= 1000 {
-            bucket.milli -= 1000;
+            bucket.milli -= cost_milli;
             return None;
         }
         Some((1000 - bucket.milli).div_ceil(u64::from(self.per_second)).max(1))
@@ -77,5 +95,9 @@ mod tests {
         assert_eq!(rates.take(&b, 0), None);
         assert_eq!(rates.take(&a, 100), None);
         assert_eq!(rates.take(&a, 150), Some(50));
+        assert_eq!(rates.peek(&a, 200), None);
+        assert_eq!(rates.take(&a, 200), None, "a look takes nothing");
+        rates.give_back(&a);
+        assert_eq!(rates.take(&a, 200), None);
     }
 }

@@ -251,9 +251,28 @@ impl EngineThread {
         let counters = &self.shared.counters;
         if response.replayed {
             Counters::add(&counters.replayed, 1);
+            self.charge_replay(response);
         } else if matches!(response.body, Body::Refused(_)) {
             Counters::add(&counters.refused, 1);
         }
+    }
+
+    /// A repetition is paid for as one, and not as a submission.
+    fn charge_replay(&self, response: &Response) {
+        let Some(identity) = &response.identity else {
+            return;
+        };
+        let (tenant, principal) = (identity.tenant.clone(), identity.principal.clone());
+        let caller = Caller {
+            tenant,
+            principal,
+            exec: None,
+        };
+        let _empty_next_time = self
+            .shared
+            .replay_rates
+            .take(&caller, self.shared.clocks.monotonic_ms());
+        self.shared.rates.give_back(&caller);
     }
 
     fn tell(&self, released: &Released<To>) {
@@ -282,6 +301,7 @@ impl EngineThread {
         for seq in released.stops {
             self.effects.stop(seq);
         }
+        self.effects.go_on();
         for (seq, doubt) in released.doubts {
             let id = released
                 .publish

@@ -69,7 +69,7 @@ pub async fn listen(core: Core, options: Options) -> Result<Listening, Fault> {
     options.access.may_bind(options.bind)?;
     let failed = |error: std::io::Error| {
         let message = format!("could not listen on `{}`: {error}", options.bind);
-        Fault::new(ErrorCode::BindRefused, message).with_hint("choose another address or port with --bind")
+        Fault::new(ErrorCode::BindRefused, message).with_hint("choose another address or port with --listen")
     };
     let listener = TcpListener::bind(options.bind).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;

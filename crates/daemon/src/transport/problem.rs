@@ -30,7 +30,7 @@ pub(crate) fn answer(response: &Response) -> axum::response::Response {
         return problem_answer(status, fault, members);
     }
     let status = match response.body {
-        Body::Accepted => StatusCode::ACCEPTED,
+        Body::Accepted { .. } => StatusCode::ACCEPTED,
         _ => StatusCode::OK,
     };
     json(status, text)

@@ -5,7 +5,7 @@ use crate::decide::admission::Candidate;
 use actum_model::envelope::{Caller, Envelope};
 use actum_model::event::{Event, Resolution, Resolved};
 use actum_model::ids::CommandId;
-use actum_model::input::Submit;
+use actum_model::input::{OverRate, Submit};
 use actum_model::outcome::Identity;
 use actum_model::restore::CommandRow;
 use actum_model::{ErrorCode, Fault, Hash, Json, Outcome, contract};
@@ -105,7 +105,7 @@ fn retry(decider: &mut Decider<'_>, own: &Identity, old: &CommandRow, old_id: &C
         envelope,
         fingerprint: Hash::ZERO,
         redacted: old.redacted,
-        limited: None,
+        limited: OverRate::default(),
     };
     let lane = old.identity.lane.as_ref().map(|place| place.lane.clone());
     decider.accept(&Candidate {

@@ -148,6 +148,9 @@ impl Decider<'_> {
         if asked_by.is_some_and(|principal| *principal != submit.caller.principal) {
             return Err(conflict(field));
         }
+        if let Some(retry_after_ms) = submit.limited.replay {
+            return Err(over_rate("repetitions", retry_after_ms));
+        }
         match known {
             Some(Known::InFlight(_)) => Ok(Some(Reply::Joined(entry.seq))),
             Some(Known::Finished(_)) => Ok(Some(Reply::Recorded(entry.seq))),
@@ -159,10 +162,8 @@ impl Decider<'_> {
     }
 
     fn room(&self, submit: &Submit, contract: &Contract) -> Result<(), Fault> {
-        if let Some(retry_after_ms) = submit.limited {
-            let message = format!("too many submissions, wait {retry_after_ms} ms");
-            return Err(Fault::new(ErrorCode::RateLimited, message)
-                .with_details(&json!({"retryAfterMs": retry_after_ms})));
+        if let Some(retry_after_ms) = submit.limited.submission {
+            return Err(over_rate("submissions", retry_after_ms));
         }
         let config = &self.state.config;
         // A control command is over when its record ends, and may be the only way to make room.
@@ -329,6 +330,11 @@ fn lane_of(contract: &Contract, submit: &Submit) -> Option<Lane> {
             .clone()
             .map_or(Lane::Server, Lane::Session),
     )
+}
+
+fn over_rate(what: &str, retry_after_ms: u64) -> Fault {
+    let message = format!("too many {what}, wait {retry_after_ms} ms");
+    Fault::new(ErrorCode::RateLimited, message).with_details(&json!({"retryAfterMs": retry_after_ms}))
 }
 
 fn conflict(field: &str) -> Fault {

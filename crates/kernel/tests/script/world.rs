@@ -5,7 +5,7 @@ use actum_kernel::{RecordHead, State, advance, apply_event, apply_record, decide
 use actum_model::effect::{SettledAs, Settlement};
 use actum_model::envelope::{Caller, Envelope};
 use actum_model::ids::{CommandId, Principal, SessionId, Tenant};
-use actum_model::input::{Boot, Submit};
+use actum_model::input::{Boot, OverRate, Submit};
 use actum_model::limits::EVENTS_PER_RECORD_MAX;
 use actum_model::{ErrorCode, Event, Fault, Hash, Input, Json, RealmConfig, Stamped};
 
@@ -139,7 +139,10 @@ impl World {
             envelope,
             fingerprint,
             redacted: false,
-            limited,
+            limited: OverRate {
+                submission: limited,
+                replay: None,
+            },
         }))
     }
 

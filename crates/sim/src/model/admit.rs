@@ -21,7 +21,7 @@ impl Model {
         if let Some(answer) = self.repetition(submit, at) {
             return answer;
         }
-        if submit.limited.is_some() {
+        if submit.limited.submission.is_some() {
             return Predicted::Refused(ErrorCode::RateLimited);
         }
         let in_flight = self.unfinished().count() as u64;

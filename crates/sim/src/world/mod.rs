@@ -17,7 +17,7 @@ use actum_kernel::{Decision, State, decide, state_digest};
 use actum_model::effect::SettledAs;
 use actum_model::envelope::Caller;
 use actum_model::ids::{Principal, Tenant};
-use actum_model::input::Submit;
+use actum_model::input::{OverRate, Submit};
 use actum_model::limits::EVENTS_PER_RECORD_MAX;
 use actum_model::{Envelope, ErrorCode, Hash, Input, RealmConfig, Response, Stamped};
 use std::collections::BTreeMap;
@@ -223,7 +223,10 @@ impl World {
             },
             envelope,
             redacted: false,
-            limited: limited.then_some(100),
+            limited: OverRate {
+                submission: limited.then_some(100),
+                replay: None,
+            },
         };
         let at = self.model.at.max(self.wall);
         if self.model.predict(&submit, at) == Predicted::Refused(ErrorCode::IdentityConflict) {

@@ -59,10 +59,10 @@ impl World {
         let seq = response.identity.as_ref().map(|identity| identity.seq);
         let fits = match (&predicted, &response.body) {
             (Some(Predicted::Refused(code)), Body::Refused(fault)) => fault.code == *code,
-            (Some(Predicted::Accepted(expected)), Body::Accepted | Body::Finished { .. }) => {
+            (Some(Predicted::Accepted(expected)), Body::Accepted { .. } | Body::Finished { .. }) => {
                 seq == Some(*expected) && !response.replayed
             }
-            (Some(Predicted::Joined(expected)), Body::Accepted | Body::Finished { .. })
+            (Some(Predicted::Joined(expected)), Body::Accepted { .. } | Body::Finished { .. })
             | (Some(Predicted::Recorded(expected)), Body::Finished { .. }) => {
                 seq == Some(*expected) && response.replayed
             }
