@@ -269,6 +269,26 @@ async fn reads_have_addresses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_large_output_is_read_by_its_hash() {
+    let daemon = Daemon::dev().await;
+    daemon.session("s").await;
+    let argv = ["sh", "-c", "head -c 30000 /dev/zero | tr '\\0' z"];
+    let run = json!({"type": "shell.run", "id": "r", "sessionId": "s", "payload": {"argv": argv}});
+    let response = daemon.post(run.to_string()).await.json();
+    let hash = response["data"]["stdout"]["blob"].as_str().unwrap().to_owned();
+    let answer = daemon.get(&format!("/v1/blobs/{hash}")).await;
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, "application/octet-stream")
+    );
+    assert_eq!(answer.text, "z".repeat(30_000));
+    let none = daemon.get(&format!("/v1/blobs/{}", "0".repeat(64))).await;
+    assert_eq!((none.status, none.code().as_str()), (404, "NOT_FOUND"));
+    assert_eq!(daemon.get("/v1/blobs/x").await.code(), "INVALID_INPUT");
+    daemon.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_trace_is_handed_on() {
     let daemon = Daemon::dev().await;
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

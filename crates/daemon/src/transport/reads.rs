@@ -3,14 +3,15 @@
 //! Nothing is read here itself: the core answers, with its own checks and the caller's own view.
 
 use super::http::App;
-use super::problem::{answer, json};
+use super::problem::{answer, common_headers, json, problem};
 use crate::access::Grant;
 use actum_model::contract::{self, CONTRACTS, Contract, Shape};
 use actum_model::error::{ErrorCode, Fault};
 use actum_model::json::shorten;
-use actum_model::{Envelope, Response};
+use actum_model::{Envelope, Hash, Response};
 use axum::extract::{Extension, Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::IntoResponse;
 use serde_json::{Map, Value, json};
 
 type Answer = axum::response::Response;
@@ -41,6 +42,25 @@ pub(crate) async fn history(
     match arguments("server.history", query) {
         Ok(payload) => call(&app, &grant, "server.history", payload).await,
         Err(refusal) => answer(&refusal),
+    }
+}
+
+/// `GET /v1/blobs/{hash}`: the sealed output an outcome names. Its hash, which only who may read the outcome
+/// learns, is what gives access to it.
+pub(crate) async fn blob(State(app): State<App>, Path(hash): Path<String>) -> Answer {
+    let hash: Hash = match hash.parse() {
+        Ok(hash) => hash,
+        Err(error) => return problem(&Fault::new(ErrorCode::InvalidInput, error.to_string())),
+    };
+    let core = app.core.clone();
+    let read = tokio::task::spawn_blocking(move || core.blob(&hash)).await;
+    match read {
+        Ok(Ok(bytes)) => {
+            let headers = common_headers(HeaderValue::from_static("application/octet-stream"));
+            (StatusCode::OK, headers, bytes).into_response()
+        }
+        Ok(Err(fault)) => problem(&fault),
+        Err(error) => problem(&Fault::new(ErrorCode::Internal, error.to_string())),
     }
 }
 
