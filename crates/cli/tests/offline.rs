@@ -305,14 +305,89 @@ fn compaction_keeps_the_state_and_what_it_cannot_know_is_said() {
     assert_eq!(row["state"], "succeeded");
 }
 
+#[test]
+fn compaction_sweeps_blobs_that_nothing_names_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let start = |more: &[&str]| {
+        let usual = ["dev", "--listen", ":0", "--snapshot-every", "0"];
+        Daemon::start(&data, &[&usual, more].concat())
+    };
+    let large = |daemon: &Daemon, id: &str, from: &str| {
+        let args = [
+            "call",
+            "shell.run",
+            "--id",
+            id,
+            "--json",
+            "--",
+            "seq",
+            from,
+            "30000",
+        ];
+        let said = daemon.run(&args).ended(0).json();
+        said["data"]["stdout"]["blob"].as_str().unwrap().to_owned()
+    };
+    let fill = |daemon: &Daemon, prefix: &str| {
+        let mut lines = vec![web()];
+        for (n, mut line) in annotations(prefix, 60).into_iter().enumerate() {
+            line["payload"]["value"] = format!("{n}{}", "x".repeat(40_000)).into();
+            lines.push(line);
+        }
+        let file = folder.path().join("lines.jsonl");
+        let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+        std::fs::write(&file, lines.join("\n")).unwrap();
+        daemon.run(&["submit", file.to_str().unwrap()]).ended(0);
+    };
+    let compact = || over(&data, &["journal", "compact", "--json"]).ended(0).json();
+    let blob = |hash: &str| data.join("blobs").join(&hash[..2]).join(hash);
+
+    let daemon = start(&[]);
+    let first = large(&daemon, "first", "1");
+    fill(&daemon, "a");
+    assert!(daemon.end().0.success());
+    // Sealed for a record that never came, as when the daemon dies in between.
+    let orphan = actum_model::Hash::of(b"orphan").to_string();
+    std::fs::create_dir_all(blob(&orphan).parent().unwrap()).unwrap();
+    std::fs::write(blob(&orphan), b"orphan").unwrap();
+    let done = compact();
+    assert_eq!(done["blobsRemoved"], 1, "{done}");
+    assert!(!blob(&orphan).exists());
+
+    let daemon = start(&[]);
+    fill(&daemon, "b");
+    let second = large(&daemon, "second", "2");
+    assert!(daemon.end().0.success());
+    let done = compact();
+    assert!(done["segmentsRemoved"].as_u64().unwrap() >= 1, "{done}");
+    assert!(
+        done["firstIdx"].as_u64().unwrap() > 20,
+        "the record of `first` is gone: {done}"
+    );
+    assert_eq!(done["blobsRemoved"], 0, "its outcome is kept: {done}");
+
+    // Now no outcome is kept but the last; the record of `second` is there still.
+    let daemon = start(&["--keep-outcomes", "1"]);
+    let third = large(&daemon, "third", "3");
+    assert!(daemon.end().0.success());
+    let said = over(&data, &["journal", "compact"]).ended(0).out;
+    assert!(said.contains("1 blob removed"), "{said}");
+    assert!(!blob(&first).exists());
+    let daemon = Daemon::dev(&data);
+    for (hash, lines) in [(second, 29_999), (third, 29_998)] {
+        let whole = daemon.run(&["blob", &hash]).ended(0).out;
+        assert_eq!(whole.lines().count(), lines, "{hash}");
+    }
+}
+
 /// Adds a record to a history that nobody decided: a session out of nowhere, at a tick. With `build`, a start of that
 /// version of the program comes before it.
 fn add_what_nobody_decided(data: &Path, build: Option<&str>) -> u64 {
-    let storage = Arc::new(FileStorage::open(data).unwrap());
-    let mut recovery = Recovery::new();
-    let mut opened = actum_journal::open(storage, &Options::default(), &mut recovery).unwrap();
-    let mut state = recovery.finish().state;
     if let Some(build) = build {
+        let storage = Arc::new(FileStorage::open(data).unwrap());
+        let mut recovery = Recovery::new();
+        let mut opened = actum_journal::open(storage, &Options::default(), &mut recovery).unwrap();
+        let mut state = recovery.finish().state;
         let boot = Boot {
             realm: state.realm.to_vec(),
             incarnation: state.incarnation.to_vec(),
@@ -332,20 +407,17 @@ fn add_what_nobody_decided(data: &Path, build: Option<&str>) -> u64 {
             .stager
             .stage(decision.head.at, decision.head.elapsed, &input, &decision.events)
             .unwrap();
+        let _written = opened.writer.flush(opened.stager.seal()).unwrap();
+        opened.writer.close().unwrap();
     }
     let session = SessionId::parse("nowhere").unwrap();
-    let event = Event::SessionCreated {
-        tenant: Tenant::main(),
-        session,
-    };
-    let input = serde_ipld_dagcbor::to_vec(&Input::Tick).unwrap();
-    let ticket = opened
-        .stager
-        .stage(state.at, state.elapsed, &input, &[event])
-        .unwrap();
-    let _written = opened.writer.flush(opened.stager.seal()).unwrap();
-    opened.writer.close().unwrap();
-    ticket.idx()
+    add(
+        data,
+        Event::SessionCreated {
+            tenant: Tenant::main(),
+            session,
+        },
+    )
 }
 
 #[test]

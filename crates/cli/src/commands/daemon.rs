@@ -13,6 +13,8 @@ use std::time::Duration;
 
 const MIB: u64 = 1024 * 1024;
 const HOUR_MS: u64 = 3_600_000;
+/// A burst is what comes in so many seconds, whatever the rate: a fixed one would let a low rate wait for ever.
+const BURST_SECONDS: u32 = limits::RATE_BURST / limits::RATE_PER_SECOND;
 
 /// Flags of `dev`.
 #[derive(ClapArgs, Clone, Debug)]
@@ -68,7 +70,7 @@ struct Shared {
     #[arg(long, value_name = "MIB", default_value_t = limits::SEGMENT_BYTES / MIB,
         value_parser = clap::value_parser!(u64).range(1..=4096))]
     segment_mib: u64,
-    /// Submissions per second and caller; 0 for no limit
+    /// Submissions per second and caller, twice as many in a burst; 0 for no limit
     #[arg(long, value_name = "N", default_value_t = limits::RATE_PER_SECOND)]
     rate: u32,
     /// How long running commands may take to end when the daemon is stopped
@@ -146,6 +148,7 @@ impl Shared {
             snapshot_every_records: self.snapshot_every,
             compact: self.compact,
             rate_per_second: self.rate,
+            rate_burst: self.rate.saturating_mul(BURST_SECONDS),
             ..CoreOptions::new(&context.data)
         }
     }

@@ -31,7 +31,7 @@ enum What {
         #[arg(long, value_name = "IDX")]
         to: u64,
     },
-    /// Takes a snapshot and removes segments that two snapshots cover
+    /// Takes a snapshot, removes segments that two snapshots cover, and blobs that nothing names any more
     #[command(after_help = "Example:\n  actum journal compact")]
     Compact,
 }
@@ -218,6 +218,10 @@ fn compact(context: &Context) -> Done {
     let before = stored(storage.as_ref())?;
     let done = opened.keeper.compact()?;
     let after = stored(storage.as_ref())?;
+    // Nothing is in flight: the lock is held here, and no daemon runs.
+    let keep = offline::blobs::named(&opened.reader, idx, &state)
+        .map_err(|error| Failure::new(ErrorCode::JournalDamaged, chain(&error)))?;
+    let blobs = opened.keeper.sweep_blobs(&keep)?;
     opened
         .writer
         .close()
@@ -226,14 +230,15 @@ fn compact(context: &Context) -> Done {
     if !out.human() {
         out.json(
             &json!({"snapshotIdx": idx, "digest": digest.to_string(), "segmentsRemoved": done.segments,
-            "firstIdx": done.first_idx, "bytesFreed": before.saturating_sub(after)}),
+            "blobsRemoved": blobs, "firstIdx": done.first_idx, "bytesFreed": before.saturating_sub(after)}),
         )?;
         return Ok(Exit::Ok);
     }
     out.line(format_args!(
-        "{}: snapshot taken, {} removed",
+        "{}: snapshot taken, {} and {} removed",
         context.data.display(),
-        shape::count(done.segments, "segment")
+        shape::count(done.segments, "segment"),
+        shape::count(blobs, "blob")
     ))?;
     let mut pairs = vec![
         ("snapshot", format!("state after record {idx}, digest {digest}")),

@@ -1,5 +1,6 @@
 //! What works on a data directory without its daemon: a copy, a backup, or one in use that is only read.
 
+pub(crate) mod blobs;
 pub(crate) mod rows;
 pub(crate) mod step;
 pub(crate) mod walk;
