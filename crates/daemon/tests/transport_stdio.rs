@@ -127,6 +127,25 @@ async fn a_pipe_subscribes_like_a_socket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_to_subscribe_is_answered_although_the_input_ends_behind_it() {
+    // The bug: the subscription answers by itself, and the pipe did not wait for it when nothing else was due.
+    let daemon = Daemon::dev().await;
+    for _ in 0..20 {
+        let mut pipe = Pipe::open(&daemon);
+        pipe.send(r#"{"type":"events.subscribe","id":"sub","payload":{"fromIdx":0}}"#)
+            .await;
+        drop(pipe.input);
+        let mut found = false;
+        while let Some(line) = pipe.output.next_line().await.unwrap() {
+            let message: Value = serde_json::from_str(&line).unwrap();
+            found |= message["id"] == "sub" && message["success"] == true;
+        }
+        assert!(found, "one response per submission");
+    }
+    daemon.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_draining_daemon_ends_the_pipe() {
     let daemon = Daemon::dev().await;
     let mut pipe = Pipe::open(&daemon);

@@ -70,6 +70,9 @@ pub(crate) enum Ask {
     Unsubscribe(Envelope),
 }
 
+/// Held while an answer is due that the pump makes itself: a connection ends only when nobody holds one.
+pub(crate) type Due = mpsc::UnboundedSender<(u64, Response)>;
+
 /// What reader and pump share.
 pub(crate) struct Shared {
     /// How many commands may still be sent before one is answered.
@@ -117,8 +120,8 @@ struct Reader<'a> {
     core: Core,
     seat: &'a Seat,
     shared: &'a Shared,
-    answers: mpsc::UnboundedSender<(u64, Response)>,
-    asks: mpsc::UnboundedSender<Ask>,
+    answers: Due,
+    asks: mpsc::UnboundedSender<(Ask, Due)>,
 }
 
 impl Reader<'_> {
@@ -204,7 +207,7 @@ impl Reader<'_> {
                 return self.answer(refused(&request, Fault::new(ErrorCode::UnknownCommand, message)));
             }
         };
-        let _pump_is_gone = self.asks.send(ask);
+        let _pump_is_gone = self.asks.send((ask, self.answers.clone()));
     }
 }
 

@@ -3,7 +3,7 @@
 //! Answers are never dropped. Events wait in their subscription while much is to be written; live output, which is
 //! provisional, is dropped then.
 
-use super::connection::{Ask, DONE, End, LOST, Seat, Shared};
+use super::connection::{Ask, DONE, Due, End, LOST, Seat, Shared};
 use super::feed::{Feed, try_next};
 use super::greeting;
 use super::outbox::{Outbound, Outbox};
@@ -37,7 +37,8 @@ type Output = broadcast::Receiver<Arc<OutputChunk>>;
 
 struct Subscription {
     filter: Filter,
-    answered: bool,
+    /// Held until its request is answered.
+    due: Option<Due>,
     task: AbortHandle,
 }
 
@@ -109,7 +110,7 @@ impl<'a, O: Outbound> Pump<'a, O> {
     pub(crate) async fn run(
         mut self,
         mut answers: mpsc::UnboundedReceiver<(u64, Response)>,
-        mut asks: mpsc::UnboundedReceiver<Ask>,
+        mut asks: mpsc::UnboundedReceiver<(Ask, Due)>,
     ) -> End {
         self.greet();
         let mut draining = self.core.draining();
@@ -130,7 +131,7 @@ impl<'a, O: Outbound> Pump<'a, O> {
                     }
                     self.answer_all(&mut batch);
                 }
-                Some(ask) = asks.recv() => self.asked(ask),
+                Some((ask, due)) = asks.recv() => self.asked(ask, due),
                 Some((number, note)) = self.notes.recv(), if roomy => self.note(number, note),
                 Some(chunk) = next_output(&mut self.output), if roomy => self.tell_output(&chunk),
                 written = poll_fn(|cx| self.outbox.poll_drain(cx, self.outbound)), if self.outbox.is_dirty() => {
@@ -204,7 +205,7 @@ impl<'a, O: Outbound> Pump<'a, O> {
         match note {
             Note::Answer(response) => {
                 match self.subscriptions.get_mut(&number) {
-                    Some(subscription) if response.success() => subscription.answered = true,
+                    Some(subscription) if response.success() => subscription.due = None,
                     _ => self.forget(number),
                 }
                 self.outbox.answer(response.to_json());
@@ -226,7 +227,7 @@ impl<'a, O: Outbound> Pump<'a, O> {
         }
     }
 
-    fn asked(&mut self, ask: Ask) {
+    fn asked(&mut self, ask: Ask, due: Due) {
         match ask {
             Ask::Unsubscribe(request) => self.unsubscribe(&request),
             Ask::Subscribe { request, .. } if self.subscriptions.len() >= SUBSCRIPTIONS_MAX => {
@@ -255,7 +256,7 @@ impl<'a, O: Outbound> Pump<'a, O> {
                 let task = tokio::spawn(carrier.run(request)).abort_handle();
                 let subscription = Subscription {
                     filter,
-                    answered: false,
+                    due: Some(due),
                     task,
                 };
                 self.subscriptions.insert(number, subscription);
@@ -273,7 +274,7 @@ impl<'a, O: Outbound> Pump<'a, O> {
         let known = self
             .subscriptions
             .iter()
-            .find(|(number, subscription)| subscription.answered && name_of(**number) == name);
+            .find(|(number, subscription)| subscription.due.is_none() && name_of(**number) == name);
         let answer = match known.map(|(number, _)| *number) {
             Some(number) => {
                 self.forget(number);
