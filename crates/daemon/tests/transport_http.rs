@@ -289,6 +289,34 @@ async fn a_large_output_is_read_by_its_hash() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_submits_to_a_held_lane_is_told_what_holds_it() {
+    let daemon = Daemon::dev().await;
+    daemon.session("s").await;
+    let run = json!({"type": "shell.run", "id": "slow", "sessionId": "s", "timeoutMs": 20, "detach": true,
+        "payload": {"argv": ["sleep", "60"]}});
+    let mut events = daemon.core.live();
+    assert_eq!(daemon.post(run.to_string()).await.status, 202);
+    let in_doubt = |record: &actum_daemon::core::LiveRecord| {
+        record
+            .events
+            .iter()
+            .any(|event| event["event"] == "command_in_doubt")
+    };
+    while !in_doubt(&events.recv().await.unwrap()) {}
+    let mut next = annotate("next", "s", 1);
+    next["detach"] = json!(true);
+    let answer = daemon.post(next.to_string()).await.json();
+    assert_eq!(
+        (&answer["accepted"], &answer["heldBy"]),
+        (&json!(true), &json!("slow"))
+    );
+    let told = events.recv().await.unwrap();
+    assert_eq!(told.events[0]["event"], "command_accepted");
+    assert_eq!(told.events[0]["heldBy"], "slow");
+    daemon.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_trace_is_handed_on() {
     let daemon = Daemon::dev().await;
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
