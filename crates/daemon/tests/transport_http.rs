@@ -289,6 +289,29 @@ async fn a_large_output_is_read_by_its_hash() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn large_arguments_go_to_a_sealed_blob_and_arrive_whole() {
+    let daemon = Daemon::dev().await;
+    daemon.session("s").await;
+    let stdin = "0123456789".repeat(10_000);
+    let run = json!({"type": "shell.run", "id": "big", "sessionId": "s",
+        "payload": {"argv": ["wc", "-c"], "stdin": stdin}});
+    let response = daemon.post(run.to_string()).await.json();
+    assert_eq!(response["data"]["stdout"]["text"], "100000\n", "{response}");
+    let again = daemon.post(run.to_string()).await.json();
+    assert_eq!(again["replayed"], true, "the whole arguments are its identity");
+    let mut other = run.clone();
+    other["payload"]["stdin"] = json!("0123456789".repeat(10_001));
+    assert_eq!(daemon.post(other.to_string()).await.code(), "IDENTITY_CONFLICT");
+    let segments = std::fs::read_dir(daemon.data.path().join("journal")).unwrap();
+    for segment in segments {
+        let bytes = std::fs::read(segment.unwrap().path()).unwrap();
+        let copied = bytes.windows(40).any(|part| part == &stdin.as_bytes()[..40]);
+        assert!(!copied, "the record names the blob and does not hold it");
+    }
+    daemon.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_submits_to_a_held_lane_is_told_what_holds_it() {
     let daemon = Daemon::dev().await;
     daemon.session("s").await;

@@ -8,8 +8,10 @@ use super::thread::Msg;
 use crate::door::{Door, DoorEvent, Job};
 use crate::redact::{self, Secret, Vault};
 use actum_engine::Start;
+use actum_journal::Blobs;
 use actum_model::effect::SettledAs;
-use actum_model::{ErrorCode, Fault, Json, Settlement, limits};
+use actum_model::{ErrorCode, Fault, Hash, Json, Settlement, limits};
+use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,7 @@ pub(crate) struct Originals {
 pub(crate) struct Effects {
     door: Door,
     vault: Arc<Vault>,
+    blobs: Blobs,
     originals: HashMap<u64, Originals>,
     /// Effects that may leave and wait for a free place.
     waiting: VecDeque<Start>,
@@ -39,6 +42,7 @@ impl Effects {
     pub(crate) fn new(
         door: Door,
         vault: Vault,
+        blobs: Blobs,
         inbox: mpsc::WeakSender<Msg>,
         runtime: tokio::runtime::Handle,
     ) -> Effects {
@@ -46,6 +50,7 @@ impl Effects {
         Effects {
             door,
             vault: Arc::new(vault),
+            blobs,
             originals,
             waiting,
             inbox,
@@ -74,9 +79,9 @@ impl Effects {
                 return;
             };
             let originals = self.originals.remove(&start.seq);
-            let vault = Arc::clone(&self.vault);
+            let (vault, blobs) = (Arc::clone(&self.vault), self.blobs.clone());
             self.door.start_with(start.seq, move || {
-                let job = prepare(&start, originals, &vault);
+                let job = prepare(&start, originals, &vault, &blobs);
                 crash::point("effect_prepared");
                 job
             });
@@ -101,14 +106,40 @@ impl Effects {
     }
 }
 
-fn prepare(start: &Start, originals: Option<Originals>, vault: &Vault) -> Result<Job, Fault> {
+/// What stands in a record for arguments in a sealed blob.
+pub(crate) fn sealed(hash: &Hash) -> Json {
+    Json::from_canonical(&format!(r#"{{"$blob":"{hash}"}}"#))
+}
+
+/// The arguments of an effect as they were decided: from the record, or from the blob it names.
+fn unsealed(payload: &Json, blobs: &Blobs) -> Result<Value, Fault> {
+    let value = payload.to_value();
+    let Some(hash) = value.get("$blob").and_then(Value::as_str) else {
+        return Ok(value);
+    };
+    let internal = |what: String| {
+        Fault::new(
+            ErrorCode::Internal,
+            format!("its arguments are not to be had: {what}"),
+        )
+    };
+    let hash: Hash = hash.parse().map_err(|error| internal(format!("{error}")))?;
+    let bytes = blobs.get(&hash).map_err(|error| internal(error.to_string()))?;
+    let bytes = bytes.ok_or_else(|| internal(format!("blob {hash} is gone")))?;
+    serde_json::from_slice(&bytes).map_err(|error| internal(error.to_string()))
+}
+
+fn prepare(start: &Start, originals: Option<Originals>, vault: &Vault, blobs: &Blobs) -> Result<Job, Fault> {
     let (payload, mut secrets) = match originals {
         Some(originals) => (originals.payload.to_value(), originals.secrets),
-        None if start.redacted || redact::is_lost(&start.payload.to_value()) => {
-            let message = "a secret given inline was lost when the daemon ended";
-            return Err(Fault::new(ErrorCode::SecretUnavailable, message));
+        None => {
+            let payload = unsealed(&start.payload, blobs)?;
+            if start.redacted || redact::is_lost(&payload) {
+                let message = "a secret given inline was lost when the daemon ended";
+                return Err(Fault::new(ErrorCode::SecretUnavailable, message));
+            }
+            (payload, Vec::new())
         }
-        None => (start.payload.to_value(), Vec::new()),
     };
     let (payload, resolved) = redact::resolve(&payload, vault)?;
     secrets.extend(resolved);

@@ -1,6 +1,6 @@
 //! The handle transports hold: submit, read, follow.
 
-use super::effects::Originals;
+use super::effects::{self, Originals};
 use super::keys::DataKeys;
 use super::live::{self, LiveRecord, OutputChunk};
 use super::rate::Rates;
@@ -9,10 +9,10 @@ use super::thread::{Msg, ReadRequest};
 use crate::redact;
 use actum_journal::{Blobs, Reader};
 use actum_kernel::State;
-use actum_model::contract::Admission;
+use actum_model::contract::{Admission, Contract};
 use actum_model::envelope::Caller;
 use actum_model::input::{OverRate, Submit};
-use actum_model::{Envelope, ErrorCode, Fault, Response};
+use actum_model::{Envelope, ErrorCode, Fault, Json, Response, limits};
 use arc_swap::ArcSwap;
 use serde_json::Value;
 use std::sync::Arc;
@@ -140,6 +140,10 @@ impl Core {
                 secrets: redacted.secrets,
             });
         }
+        envelope.payload = match self.seal_large(&envelope).await {
+            Ok(payload) => payload,
+            Err(fault) => return refuse(reply, &envelope, fault),
+        };
         let now_ms = self.shared.clocks.monotonic_ms();
         let limited = OverRate {
             submission: self.shared.rates.take(caller, now_ms),
@@ -162,6 +166,26 @@ impl Core {
             && let Msg::Submit { submit, reply, .. } = error.0
         {
             refuse(reply, &submit.envelope, gone());
+        }
+    }
+
+    /// Arguments that only an effect reads go to a sealed blob where they are large: it is durable before the
+    /// record that names it. What the kernel itself decides from stays in the record.
+    async fn seal_large(&self, envelope: &Envelope) -> Result<Json, Fault> {
+        let payload = envelope.payload.clone();
+        let large = payload.as_str().len() > limits::INLINE_BYTES_MAX;
+        if !large || !envelope.contract().is_some_and(Contract::has_effect) {
+            return Ok(payload);
+        }
+        let blobs = self.shared.blobs.clone();
+        let put = tokio::task::spawn_blocking(move || blobs.put(payload.as_str().as_bytes())).await;
+        match put {
+            Ok(Ok(hash)) => Ok(effects::sealed(&hash)),
+            Ok(Err(error)) => Err(Fault::new(
+                ErrorCode::Internal,
+                format!("the arguments were not sealed: {error}"),
+            )),
+            Err(error) => Err(Fault::new(ErrorCode::Internal, error.to_string())),
         }
     }
 

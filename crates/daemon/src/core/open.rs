@@ -128,7 +128,7 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
         writer: opened.writer,
         inbox: messages,
         shared,
-        effects: Effects::new(door, vault, weak.clone(), runtime.clone()),
+        effects: Effects::new(door, vault, opened.blobs, weak.clone(), runtime.clone()),
         snapshots: Snapshots {
             keeper: opened.keeper,
             tree: opened.tree,
