@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 
 /// What stands before the name of a blob. Arguments and results are canonical JSON, in which no blank can stand there;
 /// and in what a program wrote the quotes are escaped, so nothing it says is taken for a name.
-const MEMBER: &str = r#""blob":""#;
+const MEMBERS: [&str; 2] = [r#""blob":""#, r#""$blob":""#];
 const HEX_CHARS: usize = 64;
 
-/// The blobs named by the records from the first one kept up to `through`, and by the outcomes in `state`.
+/// The blobs named by the records from the first one kept up to `through`, and by the commands in `state`.
 pub(crate) fn named(reader: &Reader, through: u64, state: &State) -> Result<BTreeSet<Hash>, ReadError> {
     let mut keep = BTreeSet::new();
     for record in reader.records(reader.first_idx(), Some(through)) {
@@ -24,10 +24,14 @@ pub(crate) fn named(reader: &Reader, through: u64, state: &State) -> Result<BTre
     outcomes
         .filter_map(|row| row.data.as_ref())
         .for_each(|data| mark(data, &mut keep));
+    let unfinished = state.commands.values();
+    unfinished
+        .filter_map(|row| row.payload.as_ref())
+        .for_each(|payload| mark(payload, &mut keep));
     Ok(keep)
 }
 
-/// The result in an event. Only results name blobs.
+/// The result or the arguments in an event. Nothing else names blobs.
 fn result(event: &Event) -> Option<&Json> {
     match event {
         Event::EffectSettled { settlement, .. } | Event::EffectLate { settlement, .. } => {
@@ -35,16 +39,19 @@ fn result(event: &Event) -> Option<&Json> {
         }
         Event::Finished(finished) => finished.data.as_ref(),
         Event::Executed(executed) => executed.data.as_ref(),
+        Event::Accepted(accepted) => accepted.payload.as_ref(),
         _ => None,
     }
 }
 
 fn mark(data: &Json, keep: &mut BTreeSet<Hash>) {
     let text = data.as_str();
-    let names = text
-        .match_indices(MEMBER)
-        .filter_map(|(at, member)| text.get(at + member.len()..)?.get(..HEX_CHARS));
-    keep.extend(names.filter_map(|hex| hex.parse::<Hash>().ok()));
+    for member in MEMBERS {
+        let names = text
+            .match_indices(member)
+            .filter_map(|(at, member)| text.get(at + member.len()..)?.get(..HEX_CHARS));
+        keep.extend(names.filter_map(|hex| hex.parse::<Hash>().ok()));
+    }
 }
 
 #[cfg(test)]
@@ -64,5 +71,10 @@ mod tests {
         let mut keep = BTreeSet::new();
         mark(&Json::from_value(&data).unwrap(), &mut keep);
         assert_eq!(keep, BTreeSet::from([stdout, stderr]));
+        mark(
+            &Json::from_value(&json!({"$blob": said.to_string()})).unwrap(),
+            &mut keep,
+        );
+        assert!(keep.contains(&said), "arguments are sealed too");
     }
 }
