@@ -21,7 +21,8 @@ fn shell(id: &str, argv: &[&str]) -> Value {
     json!({"type": "shell.run", "id": id, "sessionId": "web", "payload": {"argv": argv}})
 }
 
-fn annotate(id: &str, value: Value) -> Value {
+fn annotate(id: &str, value: impl Into<Value>) -> Value {
+    let value: Value = value.into();
     json!({"type": "session.annotate", "id": id, "sessionId": "web", "payload": {"key": "n", "value": value}})
 }
 
@@ -42,10 +43,7 @@ fn an_answer_under_batched_durability_says_so_unless_the_world_was_changed() {
         let answer = client.submit(&web()).await.unwrap();
         assert_eq!(answer["durability"], "batched", "{answer}");
         for n in 0..10 {
-            let answer = client
-                .submit(&annotate(&format!("a-{n}"), n.into()))
-                .await
-                .unwrap();
+            let answer = client.submit(&annotate(&format!("a-{n}"), n)).await.unwrap();
             assert_eq!(answer["durability"], "batched", "{answer}");
             let answer = client
                 .submit(&shell(&format!("run-{n}"), &["echo", "done"]))
@@ -65,7 +63,7 @@ fn a_burst_beyond_the_rate_is_refused_and_its_ids_stay_free() {
         let client = daemon.client().await;
         client.submit(&web()).await.unwrap();
         for n in 0.. {
-            let command = annotate(&format!("a-{n}"), n.into());
+            let command = annotate(&format!("a-{n}"), n);
             let (status, body) = client.submit_text(command.to_string().into()).await.unwrap();
             let body: Value = serde_json::from_slice(&body).unwrap();
             if status == 200 {
@@ -146,10 +144,11 @@ fn after_a_kill_a_client_is_told_what_was_taken_up() {
         let client = daemon.client().await;
         let mut events = follow(&client).await;
         client.submit(&web()).await.unwrap();
-        let mut command = shell("lost", &["sleep", "60"]);
+        let mut command = shell("lost", &["sh", "-c", "echo up; exec sleep 60"]);
         command["detach"] = true.into();
         client.submit(&command).await.unwrap();
-        until(&mut events, "command_started", "lost").await;
+        // Started is not yet dispatched; once it speaks, it was.
+        until(&mut events, "output", "lost").await;
     });
     daemon.kill();
     let daemon = Daemon::dev(folder.path());
@@ -192,7 +191,7 @@ fn events_of_a_command_carry_its_links() {
             .unwrap();
         assert_eq!(done["success"], true, "{done}");
         session.submit(web()).await.unwrap();
-        let mut linked = annotate("linked", 1.into());
+        let mut linked = annotate("linked", 1);
         linked["dependsOn"] = json!(["web-create"]);
         linked["idempotencyKey"] = "key-1".into();
         linked["causationId"] = "web-create".into();
