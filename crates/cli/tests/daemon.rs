@@ -127,11 +127,13 @@ fn a_drain_that_takes_too_long_ends_and_the_next_start_knows() {
                 "long",
                 "--detach",
                 "--",
-                "sleep",
-                "600",
+                "sh",
+                "-c",
+                "echo asleep; exec sleep 600",
             ])
             .ended(0);
-        until(&mut events, "command_started", "long").await;
+        // Started is not dispatched: only what it says shows that it left.
+        until(&mut events, "output", "long").await;
     });
     daemon.signal(Signal::TERM);
     let (status, said) = daemon.wait();
