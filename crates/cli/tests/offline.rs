@@ -13,6 +13,7 @@ mod common;
 use actum_engine::Recovery;
 use actum_journal::{FileStorage, Options};
 use actum_kernel::advance;
+use actum_model::event::SessionAnnotated;
 use actum_model::ids::Tenant;
 use actum_model::input::Boot;
 use actum_model::{Event, Input, Json, RealmConfig, SessionId, Stamped, contract};
@@ -231,12 +232,12 @@ fn an_export_applies_the_rules_of_today_to_what_was_stored_before_them() {
     let (named, shaped) = ("stored-under-a-name", format!("ghp_{}", "a1B2".repeat(9)));
     let value =
         json!({"password": named, "note": format!("log in with {named} or {shaped}"), "step": "plain words"});
-    let event = Event::SessionAnnotated {
+    let event = Event::SessionAnnotated(SessionAnnotated {
         tenant: Tenant::main(),
         session: SessionId::parse("web").unwrap(),
         key: "old".into(),
         value: Some(Json::from_value(&value).unwrap()),
-    };
+    });
     let idx = add(&data, event);
     let file = folder.path().join("out.ndjson");
     over(&data, &["export", "--out", file.to_str().unwrap()]).ended(0);

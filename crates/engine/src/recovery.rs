@@ -1,7 +1,7 @@
 //! Taking a history up again: the state from snapshot and records, and a summary of what was found.
 
 use actum_journal::{RecordRef, Recover, RecoveryReport, SnapshotMeta};
-use actum_kernel::{RecordHead, State, apply_record, state_digest};
+use actum_kernel::{Loading, RecordHead, State, state_digest};
 use actum_model::Event;
 use actum_model::restore::Phase;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 /// Rebuilds the state while the journal is opened.
 #[derive(Default)]
 pub struct Recovery {
-    state: State,
+    state: Loading,
     /// Check a snapshot's digest after loading it: thorough, and slow for large states.
     check_digest: bool,
 }
@@ -40,13 +40,15 @@ impl Recovery {
     /// The state.
     #[must_use]
     pub fn finish(self) -> Recovered {
-        Recovered { state: self.state }
+        Recovered {
+            state: self.state.finish(),
+        }
     }
 }
 
 impl Recover for Recovery {
     fn reset(&mut self) {
-        self.state = State::default();
+        self.state = Loading::default();
     }
 
     fn restore(&mut self, events: Vec<Event>) -> Result<(), String> {
@@ -54,21 +56,21 @@ impl Recover for Recovery {
             if !matches!(event, Event::Restore(_)) {
                 return Err(format!("a snapshot holds the event `{}`", event.name()));
             }
-            actum_kernel::apply_event(&mut self.state, event);
+            self.state.event(event);
         }
         Ok(())
     }
 
     fn restored(&mut self, meta: &SnapshotMeta) -> Result<(), String> {
-        if self.state.next_idx != meta.idx + 1 {
+        if self.state.next_idx() != meta.idx + 1 {
             return Err(format!(
                 "it ends at record {}, its header says {}",
-                self.state.next_idx,
+                self.state.next_idx(),
                 meta.idx + 1
             ));
         }
         if self.check_digest {
-            let (digest, _) = state_digest(&self.state);
+            let (digest, _) = state_digest(self.state.settle());
             if digest != meta.state_digest {
                 return Err(format!(
                     "its state has digest {digest}, recorded is {}",
@@ -80,10 +82,11 @@ impl Recover for Recovery {
     }
 
     fn record(&mut self, record: RecordRef<'_>) -> Result<(), String> {
-        if record.idx != self.state.next_idx {
+        if record.idx != self.state.next_idx() {
             return Err(format!(
                 "record {} follows {} records",
-                record.idx, self.state.next_idx
+                record.idx,
+                self.state.next_idx()
             ));
         }
         let head = RecordHead {
@@ -91,7 +94,7 @@ impl Recover for Recovery {
             at: record.at_ms,
             elapsed: record.elapsed_ms,
         };
-        apply_record(&mut self.state, head, record.events);
+        self.state.record(head, record.events);
         Ok(())
     }
 }

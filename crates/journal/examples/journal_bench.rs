@@ -11,7 +11,7 @@ use actum_journal::index::Index;
 use actum_journal::{
     Durability, FileStorage, Opened, Options, RealmId, RecordRef, Recover, SnapshotMeta, open,
 };
-use actum_model::event::Executed;
+use actum_model::event::{Executed, SessionAnnotated};
 use actum_model::ids::{IdempotencyKey, Kind, Principal, Tenant};
 use actum_model::outcome::{Identity, LanePlace, Outcome};
 use actum_model::restore::{PackedTable, Restore};
@@ -80,12 +80,12 @@ fn annotate(seq: u64) -> (Vec<u8>, Vec<Event>) {
     };
     let value = Some(Json::from_canonical("\"a short value\""));
     let key = "note".to_owned();
-    let annotated = Event::SessionAnnotated {
+    let annotated = Event::SessionAnnotated(SessionAnnotated {
         tenant: Tenant::main(),
         session,
-        key,
+        key: key.into(),
         value,
-    };
+    });
     (vec![b'i'; 220], vec![annotated, Event::Executed(executed)])
 }
 

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Jobs drawn and not yet consumed, per thread: enough to even out, little enough to bound memory.
-const AHEAD_PER_THREAD: u64 = 8;
+const AHEAD_PER_THREAD: u64 = 4;
 
 struct Shared<S, O> {
     source: S,

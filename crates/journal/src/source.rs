@@ -7,8 +7,8 @@ use actum_record::limits::FILE_HEADER_BYTES;
 use actum_record::{FileKind, Header, HeaderError};
 use std::sync::{Mutex, PoisonError};
 
-/// Bytes read at a time: some hundred records, a millisecond of decoding.
-const READ_BYTES: usize = 256 * 1024;
+/// Bytes read at a time: a hundred records, which with what they decode to fit in the caches of a core.
+const READ_BYTES: usize = 64 * 1024;
 
 /// A file with a header, whose frames are to be read.
 #[derive(Debug, Clone)]

@@ -13,7 +13,7 @@ use actum_journal::{FileStorage, SnapshotMeta, verify};
 use actum_model::config::RealmConfig;
 use actum_model::effect::{Doubt, RecoveryClass, SettledAs, Settlement};
 use actum_model::event::{
-    Accepted, Booted, Executed, Finished, Resolution, Resolved, SnapshotTaken, StopReason,
+    Accepted, Booted, Executed, Finished, Resolution, Resolved, SessionAnnotated, SnapshotTaken, StopReason,
 };
 use actum_model::ids::{IdempotencyKey, Kind, Principal, Tenant};
 use actum_model::outcome::{Identity, LanePlace, Outcome};
@@ -160,12 +160,12 @@ fn every_event() -> Vec<Event> {
             tenant: tenant.clone(),
             session: session.clone(),
         },
-        Event::SessionAnnotated {
+        Event::SessionAnnotated(SessionAnnotated {
             tenant: tenant.clone(),
             session: session.clone(),
-            key: "k".to_owned(),
+            key: "k".into(),
             value: Some(Json::from_canonical("\"v\"")),
-        },
+        }),
         Event::SessionDeleted { tenant, session },
         Event::OutcomesPruned { count: 1 },
         Event::TombstonesDropped { count: 2 },
@@ -200,7 +200,7 @@ fn known(event: &Event) -> &'static str {
         | Event::Resolved(_)
         | Event::OutputKept { .. }
         | Event::SessionCreated { .. }
-        | Event::SessionAnnotated { .. }
+        | Event::SessionAnnotated(_)
         | Event::SessionDeleted { .. }
         | Event::OutcomesPruned { .. }
         | Event::TombstonesDropped { .. }

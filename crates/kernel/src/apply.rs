@@ -60,16 +60,11 @@ pub fn apply_event(state: &mut State, event: Event) {
             state.unclassified.remove(&seq);
         }
         Event::SessionCreated { tenant, session } => state.session_created(tenant, session),
-        Event::SessionAnnotated {
-            tenant,
-            session,
-            key,
-            value,
-        } => {
-            if let Some(session) = state.sessions.get_mut(&(tenant, session)) {
-                match value {
-                    Some(value) => session.metadata.insert(key, value),
-                    None => session.metadata.remove(&key),
+        Event::SessionAnnotated(row) => {
+            if let Some(session) = state.sessions.get_mut(&(row.tenant, row.session)) {
+                match row.value {
+                    Some(value) => session.metadata.insert(row.key, value),
+                    None => session.metadata.remove(&row.key),
                 };
             }
         }

@@ -7,9 +7,11 @@ mod apply;
 mod commands;
 pub mod decide;
 pub mod lifecycle;
+mod load;
 pub mod read;
 pub mod state;
 
 pub use apply::{RecordHead, apply_event, apply_record};
 pub use decide::{Decision, Reply, advance, decide};
+pub use load::Loading;
 pub use state::{Known, State, state_digest};

@@ -57,7 +57,7 @@ fn session_json(id: &SessionId, row: &Session) -> Value {
     let metadata: Map<String, Value> = row
         .metadata
         .iter()
-        .map(|(key, value)| (key.clone(), value.to_value()))
+        .map(|(key, value)| (key.to_string(), value.to_value()))
         .collect();
     json!({"sessionId": id.as_str(), "version": row.version, "generation": row.generation,
         "createdAt": time::rfc3339(row.created_at), "metadata": metadata})

@@ -14,6 +14,7 @@ use actum_model::outcome::LanePlace;
 use actum_model::restore::{CommandRow, LaneKey, Phase};
 use actum_model::{Hash, Json, Lane, Outcome, OutcomeRow, RealmConfig};
 use imbl::{OrdMap, OrdSet, Vector};
+use smol_str::SmolStr;
 use std::sync::Arc;
 
 /// A session as state keeps it.
@@ -26,7 +27,7 @@ pub struct Session {
     /// History time of its creation, milliseconds.
     pub created_at: u64,
     /// Its annotations.
-    pub metadata: OrdMap<String, Json>,
+    pub metadata: OrdMap<SmolStr, Json>,
 }
 
 /// A lane as state keeps it.
@@ -173,7 +174,7 @@ pub(crate) fn id_key(tenant: &Tenant, id: &CommandId) -> Key {
 }
 
 pub(crate) fn idempotency_key(tenant: &Tenant, lane: Option<&Lane>, key: &IdempotencyKey) -> Key {
-    let lane = lane.map(ToString::to_string).unwrap_or_default();
+    let lane = lane.map(Lane::name).unwrap_or_default();
     let parts = [
         tenant.as_str().as_bytes(),
         lane.as_bytes(),
@@ -183,6 +184,16 @@ pub(crate) fn idempotency_key(tenant: &Tenant, lane: Option<&Lane>, key: &Idempo
 }
 
 impl State {
+    pub(crate) fn load(&mut self) {
+        self.ids.load();
+        self.keys.load();
+    }
+
+    pub(crate) fn loaded(&mut self) {
+        self.ids.loaded();
+        self.keys.loaded();
+    }
+
     /// An unfinished command.
     #[must_use]
     pub fn command(&self, seq: u64) -> Option<&Arc<CommandRow>> {

@@ -7,8 +7,10 @@ use crate::hash::Hash;
 use crate::ids::{CommandId, Principal, SessionId, Tenant};
 use crate::json::Json;
 use crate::outcome::{Identity, Outcome};
+use crate::positional::positional;
 use crate::restore::Restore;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use std::sync::Arc;
 
 /// A fact. Numbers named `seq` without more are command numbers.
@@ -108,17 +110,7 @@ pub enum Event {
         session: SessionId,
     },
     /// A session's metadata changed.
-    SessionAnnotated {
-        /// Its tenant.
-        tenant: Tenant,
-        /// Its id.
-        session: SessionId,
-        /// The metadata key.
-        key: String,
-        /// The new value; absent removes the key.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        value: Option<Json>,
-    },
+    SessionAnnotated(SessionAnnotated),
     /// A session is gone.
     SessionDeleted {
         /// Its tenant.
@@ -174,7 +166,7 @@ pub struct Booted {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Accepted {
     /// Who asks for what, where.
-    #[serde(deserialize_with = "shared")]
+    #[serde(deserialize_with = "crate::positional::shared")]
     pub identity: Arc<Identity>,
     /// The arguments, where the command outlives this record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -215,9 +207,9 @@ pub struct Finished {
 /// See [`Event::Executed`]: most commands that the kernel carries out itself leave only this and what they
 /// changed.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Executed {
     /// Who asked for what, where.
-    #[serde(deserialize_with = "shared")]
     pub identity: Arc<Identity>,
     /// How it ended.
     pub outcome: Outcome,
@@ -234,6 +226,25 @@ pub struct Executed {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unstarted: bool,
 }
+
+positional!(Executed { outcome; &identity; session_version, data, fault, unstarted });
+
+/// See [`Event::SessionAnnotated`].
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(remote = "Self")]
+pub struct SessionAnnotated {
+    /// Its tenant.
+    pub tenant: Tenant,
+    /// Its id.
+    pub session: SessionId,
+    /// The metadata key.
+    pub key: SmolStr,
+    /// The new value; absent removes the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Json>,
+}
+
+positional!(SessionAnnotated { tenant, session, key; value });
 
 /// Why a running command is stopped.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -313,15 +324,6 @@ pub struct SnapshotTaken {
     pub tree_root: Hash,
 }
 
-/// Reads a value straight into its shared place; serde's own way allocates twice.
-pub(crate) fn shared<'de, D, T>(deserializer: D) -> Result<Arc<T>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    T::deserialize(deserializer).map(Arc::new)
-}
-
 impl Event {
     /// The event's name as it stands in the journal.
     #[must_use]
@@ -344,7 +346,7 @@ impl Event {
             Event::Resolved(_) => "resolved",
             Event::OutputKept { .. } => "output_kept",
             Event::SessionCreated { .. } => "session_created",
-            Event::SessionAnnotated { .. } => "session_annotated",
+            Event::SessionAnnotated(_) => "session_annotated",
             Event::SessionDeleted { .. } => "session_deleted",
             Event::OutcomesPruned { .. } => "outcomes_pruned",
             Event::TombstonesDropped { .. } => "tombstones_dropped",

@@ -4,7 +4,7 @@
 
 use crate::limits::ID_CHARS_MAX;
 use serde::{Deserialize, Serialize};
-use smol_str::SmolStr;
+use smol_str::{SmolStr, SmolStrBuilder, format_smolstr};
 use std::fmt;
 
 /// Why a text is not an id.
@@ -207,13 +207,26 @@ pub enum Lane {
     Exec(u64),
 }
 
+impl Lane {
+    /// The lane as it stands on the wire.
+    #[must_use]
+    pub fn name(&self) -> SmolStr {
+        match self {
+            Lane::Server => SmolStr::new_static("server"),
+            Lane::Session(id) => {
+                let mut name = SmolStrBuilder::new();
+                name.push_str("session:");
+                name.push_str(id.as_str());
+                name.finish()
+            }
+            Lane::Exec(seq) => format_smolstr!("exec:anon:{seq}"),
+        }
+    }
+}
+
 impl fmt::Display for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Lane::Server => f.write_str("server"),
-            Lane::Session(id) => write!(f, "session:{id}"),
-            Lane::Exec(seq) => write!(f, "exec:anon:{seq}"),
-        }
+        f.write_str(&self.name())
     }
 }
 

@@ -17,6 +17,7 @@ pub mod input;
 pub mod json;
 pub mod limits;
 pub mod outcome;
+mod positional;
 pub mod response;
 pub mod restore;
 pub mod time;

@@ -4,6 +4,7 @@ use crate::error::Fault;
 use crate::hash::Fingerprint;
 use crate::ids::{CommandId, IdempotencyKey, Kind, Lane, Principal, SessionId, Tenant};
 use crate::json::Json;
+use crate::positional::positional;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -48,6 +49,7 @@ impl Outcome {
 
 /// What stays of a command for as long as it is known: who asked for what, and where it stands.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Identity {
     /// Number of the command in its realm, gap-free from 1.
     pub seq: u64,
@@ -102,8 +104,14 @@ impl Identity {
     }
 }
 
+positional!(Identity {
+    seq, kind, tenant, principal, fingerprint;
+    id, lane, session, key, depends_on, if_version, correlation, causation, retry_of,
+});
+
 /// A place in a lane: `(generation, seq)` never repeats within a lane.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct LanePlace {
     /// The lane.
     pub lane: Lane,
@@ -113,11 +121,13 @@ pub struct LanePlace {
     pub seq: u64,
 }
 
+positional!(LanePlace { lane, generation, seq; });
+
 /// A finished command as state keeps it: what a repetition is answered with.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct OutcomeRow {
     /// Who asked for what.
-    #[serde(deserialize_with = "crate::event::shared")]
     pub identity: Arc<Identity>,
     /// How it ended.
     pub outcome: Outcome,
@@ -142,6 +152,11 @@ pub struct OutcomeRow {
     /// History time of its end, in milliseconds.
     pub finished_at: u64,
 }
+
+positional!(OutcomeRow {
+    outcome, accepted_idx, accepted_at, finished_idx, finished_at; &identity;
+    data, fault, session_version, started_idx,
+});
 
 impl OutcomeRow {
     /// Rough size of the row in state, in bytes, for retention by bytes. Deterministic.

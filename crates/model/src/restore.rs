@@ -8,6 +8,7 @@ use crate::ids::{SessionId, Tenant};
 use crate::json::Json;
 use crate::outcome::{Identity, OutcomeRow};
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -101,7 +102,7 @@ pub struct SessionRow {
     /// History time of its creation.
     pub created_at: u64,
     /// Its metadata.
-    pub metadata: BTreeMap<String, Json>,
+    pub metadata: BTreeMap<SmolStr, Json>,
 }
 
 /// A lane.
@@ -121,7 +122,7 @@ pub struct LaneRow {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct CommandRow {
     /// Who asks for what.
-    #[serde(deserialize_with = "crate::event::shared")]
+    #[serde(deserialize_with = "crate::positional::shared")]
     pub identity: Arc<Identity>,
     /// The arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]

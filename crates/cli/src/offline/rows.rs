@@ -99,15 +99,16 @@ pub(crate) fn input_title(input: &Value) -> String {
 mod tests {
     use super::*;
     use actum_model::Json;
+    use actum_model::event::SessionAnnotated;
 
     #[test]
     fn texts_of_json_are_opened_and_bytes_are_hex() {
-        let event = Event::SessionAnnotated {
+        let event = Event::SessionAnnotated(SessionAnnotated {
             tenant: actum_model::ids::Tenant::main(),
             session: actum_model::SessionId::parse("s").unwrap(),
             key: "k".into(),
             value: Some(Json::from_canonical("{\"a\":1}")),
-        };
+        });
         assert_eq!(
             super::event(&event).pointer("/session_annotated/value/a"),
             Some(&json!(1))

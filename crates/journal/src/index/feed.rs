@@ -101,7 +101,7 @@ impl Rows {
                 | Event::Resolved(_)
                 | Event::OutputKept { .. }
                 | Event::SessionCreated { .. }
-                | Event::SessionAnnotated { .. }
+                | Event::SessionAnnotated(_)
                 | Event::SessionDeleted { .. }
                 | Event::OutcomesPruned { .. }
                 | Event::TombstonesDropped { .. }

@@ -12,6 +12,7 @@ pub mod faulty;
 use actum_journal::{
     FileStorage, OpenError, Opened, Options, RealmId, RecordRef, Recover, SnapshotMeta, Storage, open,
 };
+use actum_model::event::SessionAnnotated;
 use actum_model::ids::Tenant;
 use actum_model::{Event, Hash, Json, SessionId};
 use std::path::Path;
@@ -71,12 +72,12 @@ impl Seen {
 pub fn events(idx: u64) -> Vec<Event> {
     vec![
         Event::Started { seq: idx },
-        Event::SessionAnnotated {
+        Event::SessionAnnotated(SessionAnnotated {
             tenant: Tenant::main(),
             session: SessionId::parse(&format!("s-{}", idx % 7)).unwrap(),
-            key: format!("key-{idx}"),
-            value: Some(Json::from_canonical(&"x".repeat((idx % 90) as usize))),
-        },
+            key: format!("key-{idx}").into(),
+            value: Some(Json::from_canonical(&"x".repeat((60 + idx % 90) as usize))),
+        }),
     ]
 }
 

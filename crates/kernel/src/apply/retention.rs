@@ -45,11 +45,8 @@ impl State {
                 return;
             };
             // A key used again after it had expired has a later end, and stays.
-            if self
-                .keys
-                .get(&key)
-                .is_some_and(|entry| entry.finished_at == finished_at)
-            {
+            let entry = self.keys.get_loading(&key);
+            if entry.is_some_and(|entry| entry.finished_at == finished_at) {
                 self.keys.remove(&key);
             }
         }

@@ -1,7 +1,7 @@
 //! `session.annotate`: sets a metadata entry of a session, or removes it.
 
 use crate::decide::Decider;
-use actum_model::event::Event;
+use actum_model::event::{Event, SessionAnnotated};
 use actum_model::limits::ANNOTATIONS_MAX;
 use actum_model::{ErrorCode, Fault, Json, Outcome};
 use serde_json::Value;
@@ -29,11 +29,11 @@ pub(super) fn run(decider: &mut Decider<'_>, seq: u64, arguments: &Value) {
         let message = format!("session `{session}` has {ANNOTATIONS_MAX} annotations already");
         return decider.fail(seq, Fault::new(ErrorCode::LimitExceeded, message));
     }
-    decider.emit(Event::SessionAnnotated {
+    decider.emit(Event::SessionAnnotated(SessionAnnotated {
         tenant,
         session,
-        key: key.to_owned(),
+        key: key.into(),
         value,
-    });
+    }));
     decider.finish(seq, Outcome::Succeeded, None, None);
 }

@@ -1,7 +1,7 @@
 //! `session.create`: a session comes into being at version 0.
 
 use crate::decide::Decider;
-use actum_model::event::Event;
+use actum_model::event::{Event, SessionAnnotated};
 use actum_model::limits::{ANNOTATION_KEY_CHARS_MAX, ANNOTATIONS_MAX, SESSIONS_MAX};
 use actum_model::{ErrorCode, Fault, Json, Outcome};
 use serde_json::{Map, Value, json};
@@ -37,12 +37,12 @@ pub(super) fn run(decider: &mut Decider<'_>, seq: u64, arguments: &Value) {
     });
     for (key, value) in metadata {
         let (tenant, session) = (tenant.clone(), session.clone());
-        decider.emit(Event::SessionAnnotated {
+        decider.emit(Event::SessionAnnotated(SessionAnnotated {
             tenant,
             session,
-            key,
+            key: key.into(),
             value: Some(value),
-        });
+        }));
     }
     let data = json!({"sessionId": session.as_str(), "generation": decider.head.idx});
     decider.finish(seq, Outcome::Succeeded, Json::from_value(&data).ok(), None);

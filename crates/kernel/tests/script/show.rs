@@ -91,7 +91,7 @@ pub(crate) fn event(state: &State, event: &Event) -> String {
         Event::OutputKept {
             seq, offset, data, ..
         } => format!("output {} at {offset}: {data}", of(seq)),
-        Event::SessionAnnotated { session, key, .. } => format!("session {session} annotated {key}"),
+        Event::SessionAnnotated(row) => format!("session {} annotated {}", row.session, row.key),
         Event::SessionCreated { session, .. } => format!("session {session} created"),
         Event::SessionDeleted { session, .. } => format!("session {session} deleted"),
         Event::OutcomesPruned { count } => format!("outcomes pruned {count}"),

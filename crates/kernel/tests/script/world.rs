@@ -361,7 +361,7 @@ impl World {
         {
             None => format!("{id}: none"),
             Some(session) => {
-                let keys: Vec<&str> = session.metadata.keys().map(String::as_str).collect();
+                let keys: Vec<&str> = session.metadata.keys().map(|key| key.as_str()).collect();
                 let (generation, version) = (session.generation, session.version);
                 format!(
                     "{id}: generation {generation}, version {version}, [{}]",

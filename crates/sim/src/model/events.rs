@@ -66,14 +66,12 @@ impl Model {
                 hold!(self.running(*seq).is_some(), "output of what does not run");
             }
             Event::SessionCreated { session, .. } => self.session_created(reading, session)?,
-            Event::SessionAnnotated {
-                session, key, value, ..
-            } => {
-                let found = self.sessions.get_mut(session);
+            Event::SessionAnnotated(row) => {
+                let found = self.sessions.get_mut(&row.session);
                 let found = found.ok_or_else(|| Broken("no such session".to_owned()))?;
-                match value {
-                    Some(value) => found.metadata.insert(key.clone(), value.clone()),
-                    None => found.metadata.remove(key),
+                match &row.value {
+                    Some(value) => found.metadata.insert(row.key.clone(), value.clone()),
+                    None => found.metadata.remove(&row.key),
                 };
             }
             Event::SessionDeleted { session, .. } => {

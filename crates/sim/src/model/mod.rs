@@ -19,6 +19,7 @@ use actum_model::event::{Resolution, StopReason};
 use actum_model::hash::Fingerprint;
 use actum_model::ids::{CommandId, IdempotencyKey, Principal, SessionId};
 use actum_model::{Contract, ErrorCode, Input, Json, Lane, Outcome, RealmConfig, Stamped, contract};
+use smol_str::SmolStr;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A command with everything the model remembers of it, for ever.
@@ -111,7 +112,7 @@ pub struct Session {
     /// Successful changes since.
     pub version: u64,
     /// Its metadata.
-    pub metadata: BTreeMap<String, Json>,
+    pub metadata: BTreeMap<SmolStr, Json>,
 }
 
 /// The model of a realm.
