@@ -237,7 +237,9 @@ impl TrieValue<32> for Edge {
 
 impl TrieValue<64> for Attachment {
     fn value_hash(&self, key: &[u8; 64]) -> Hash {
-        let target = key.first_chunk::<32>().map_or(&[][..], |target| target.as_slice());
+        let target = key
+            .first_chunk::<32>()
+            .map_or(&[][..], |target| target.as_slice());
         *self.hash.get_or_init(|| attachment_hash(target, self))
     }
 }

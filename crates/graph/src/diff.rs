@@ -172,15 +172,25 @@ pub fn apply_patches(view: &mut View, patches: impl IntoIterator<Item = Patch>) 
             } => drop(view.put_attachment(&target, Attachment::new(key, value, version))),
             Patch::NoNode(id) => drop(view.take_node(&id)),
             Patch::NoEdge(id) => drop(view.take_edge(&id)),
-            Patch::NoAttachment(target, key) => drop(view.take_attachment(&target, &key)),
+            Patch::NoAttachment(target, key) => drop(view.remove_attachment(&target, &key)),
             Patch::VersionFloor(version) => view.reset_version_floor(version),
         }
     }
 }
 
-/// Takes the changes of a [`diff`] on a view that is as the first one was; after all of them it is as the second.
+/// Takes the changes of a [`diff`] on a view that is as the first one was; after all of them it holds what the
+/// second one does. Its version floor is lifted by what is cleared.
 pub fn apply_changes(view: &mut View, changes: impl IntoIterator<Item = Change>) {
-    apply_patches(view, changes.into_iter().map(Change::into_patch));
+    for change in changes {
+        if let Some(Entry::Attachment(before)) = &change.before {
+            view.lift_version_floor(if change.after.is_none() {
+                before.version()
+            } else {
+                0
+            });
+        }
+        apply_patches(view, [change.into_patch()]);
+    }
 }
 
 impl Change {
@@ -212,7 +222,10 @@ impl Entry {
     fn weigh_bytes(&self) -> usize {
         match self {
             Entry::Node(node) => node.payload.as_bytes().len(),
-            Entry::Edge(edge) => edge.payload.as_ref().map_or(0, |payload| payload.as_bytes().len()),
+            Entry::Edge(edge) => edge
+                .payload
+                .as_ref()
+                .map_or(0, |payload| payload.as_bytes().len()),
             Entry::Attachment(attachment) => attachment.value().as_str().len(),
         }
     }

@@ -96,7 +96,10 @@ fn check(text: &str, max: usize) -> Result<(), BadName> {
         return Err(BadName::Character(found.escape_debug().to_string()));
     }
     if text.is_empty() || text.len() > max {
-        return Err(BadName::Length { max, found: text.len() });
+        return Err(BadName::Length {
+            max,
+            found: text.len(),
+        });
     }
     Ok(())
 }

@@ -197,8 +197,7 @@ impl Merge<'_> {
     /// What ours added must have what it refers to; what ours removed must not be referred to any more.
     fn check_references(&mut self) {
         let view = &self.view;
-        let ends_missing =
-            |edge: &Edge| view.node(&edge.from).is_none() || view.node(&edge.to).is_none();
+        let ends_missing = |edge: &Edge| view.node(&edge.from).is_none() || view.node(&edge.to).is_none();
         let dangling = self.added.iter().filter(|key| match key {
             EntryKey::Edge(id) => view.edge(id).is_some_and(ends_missing),
             EntryKey::Attachment(target, _) => !view.has_target(target),
@@ -212,7 +211,10 @@ impl Merge<'_> {
         let code = ConflictCode::MissingEndpoint;
         let found: Vec<Conflict> = dangling
             .chain(still_used)
-            .map(|key| Conflict { key: key.clone(), code })
+            .map(|key| Conflict {
+                key: key.clone(),
+                code,
+            })
             .collect();
         self.conflicts.extend(found);
     }

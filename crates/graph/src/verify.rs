@@ -97,7 +97,9 @@ fn climb(path: &[u8], proof: &ViewProof) -> Result<(Hash, Option<Leaf>), VerifyE
             Err(VerifyError::Leaf)
         };
     };
-    let key = unhex(&leaf.key).filter(|key| key.len() == path.len()).ok_or(VerifyError::Leaf)?;
+    let key = unhex(&leaf.key)
+        .filter(|key| key.len() == path.len())
+        .ok_or(VerifyError::Leaf)?;
     let mut hash = sha256(&[&[0], &key, &leaf.value_hash.0]);
     let mut below = u32::MAX;
     for sibling in siblings.iter().rev() {
@@ -107,7 +109,11 @@ fn climb(path: &[u8], proof: &ViewProof) -> Result<(Hash, Option<Leaf>), VerifyE
             return Err(VerifyError::Path);
         }
         below = u32::from(sibling.bit);
-        let (left, right) = if taken { (&sibling.hash, &hash) } else { (&hash, &sibling.hash) };
+        let (left, right) = if taken {
+            (&sibling.hash, &hash)
+        } else {
+            (&hash, &sibling.hash)
+        };
         hash = sha256(&[&[1], &sibling.bit.to_be_bytes(), &left.0, &right.0]);
     }
     Ok((hash, Some((key, leaf.value_hash))))

@@ -174,18 +174,28 @@ impl View {
     fn add_node(&mut self, node: Node) -> (OpResult, Undo) {
         let id = node.id();
         let changed = self.put_node(id, node);
-        let undo = if changed { Undo::AddedNode(id) } else { Undo::Nothing };
+        let undo = if changed {
+            Undo::AddedNode(id)
+        } else {
+            Undo::Nothing
+        };
         (done(EntryKey::Node(id), changed), undo)
     }
 
     fn add_edge(&mut self, edge: Edge) -> Step {
-        let missing = [edge.from, edge.to].into_iter().find(|id| self.node(id).is_none());
+        let missing = [edge.from, edge.to]
+            .into_iter()
+            .find(|id| self.node(id).is_none());
         if let Some(missing) = missing {
             return Err(Reason::EndpointMissing { missing: missing.0 });
         }
         let id = edge.id();
         let changed = self.put_edge(id, edge);
-        let undo = if changed { Undo::AddedEdge(id) } else { Undo::Nothing };
+        let undo = if changed {
+            Undo::AddedEdge(id)
+        } else {
+            Undo::Nothing
+        };
         Ok((done(EntryKey::Edge(id), changed), undo))
     }
 
@@ -229,7 +239,11 @@ impl View {
         }
         let key = EntryKey::Attachment(target, key.clone());
         let version = Some(version);
-        let result = OpResult { key, changed, version };
+        let result = OpResult {
+            key,
+            changed,
+            version,
+        };
         Ok((result, undo))
     }
 
@@ -248,15 +262,18 @@ impl View {
             Undo::RemovedNode(node) => drop(self.put_node(node.id(), node)),
             Undo::RemovedEdge(edge) => drop(self.put_edge(edge.id(), edge)),
             Undo::SetAttachment(target, _, Some(before)) => drop(self.put_attachment(&target, before)),
-            // This lifts the version floor, which is set back at the end.
-            Undo::SetAttachment(target, key, None) => drop(self.take_attachment(&target, &key)),
+            Undo::SetAttachment(target, key, None) => drop(self.remove_attachment(&target, &key)),
         }
     }
 }
 
 fn done(key: EntryKey, changed: bool) -> OpResult {
     let version = None;
-    OpResult { key, changed, version }
+    OpResult {
+        key,
+        changed,
+        version,
+    }
 }
 
 fn check_version(expected: Option<u64>, now: Option<&Attachment>) -> Result<(), Reason> {

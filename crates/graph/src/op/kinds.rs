@@ -33,7 +33,9 @@ pub struct KindRegistry {
 
 /// An operation with a kind the registry does not have.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("operation {op_index} wants kind `{kind}`, which version {version} of the kind registry does not have")]
+#[error(
+    "operation {op_index} wants kind `{kind}`, which version {version} of the kind registry does not have"
+)]
 pub struct KindRefusal {
     /// The operation, counted from 0.
     pub op_index: usize,
@@ -114,7 +116,10 @@ mod tests {
         registry.node_kinds.insert(kind("task"));
         assert!(registry.check(&[op]).is_ok());
         assert_eq!(
-            [open, other, registry.hash()].iter().collect::<BTreeSet<_>>().len(),
+            [open, other, registry.hash()]
+                .iter()
+                .collect::<BTreeSet<_>>()
+                .len(),
             3
         );
     }

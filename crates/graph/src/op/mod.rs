@@ -165,13 +165,17 @@ impl Op {
     pub fn to_wire(&self) -> serde_json::Value {
         use serde_json::json;
         let mut data = match self {
-            Op::AddNode { kind, payload } => json!({"kind": kind.as_str(), "payload_b64": payload.to_base64()}),
+            Op::AddNode { kind, payload } => {
+                json!({"kind": kind.as_str(), "payload_b64": payload.to_base64()})
+            }
             Op::AddEdge { from, to, kind, .. } => {
                 json!({"from": from.to_string(), "to": to.to_string(), "kind": kind.as_str()})
             }
             Op::RemoveNode { id } => json!({"id": id.to_string()}),
             Op::RemoveEdge { id } => json!({"id": id.to_string()}),
-            Op::SetAttachment { target, key, value, .. } => {
+            Op::SetAttachment {
+                target, key, value, ..
+            } => {
                 json!({"target": target.to_string(), "key": key.as_str(), "value": value.to_value()})
             }
             Op::ClearAttachment { target, key, .. } => {

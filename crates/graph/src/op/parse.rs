@@ -62,12 +62,18 @@ impl ParseError {
 pub fn parse_ops(list: &Value, pointer: &str) -> Result<Vec<Op>, ParseError> {
     let mut faults = Faults::default();
     let Some(items) = list.as_array() else {
-        faults.add(pointer, format!("expected a list of operations, got {}", shape(list)));
+        faults.add(
+            pointer,
+            format!("expected a list of operations, got {}", shape(list)),
+        );
         return Err(faults.into_error());
     };
     if items.is_empty() || items.len() > GRAPH_OPS_MAX {
         let found = items.len();
-        faults.add(pointer, format!("expected 1 to {GRAPH_OPS_MAX} operations, got {found}"));
+        faults.add(
+            pointer,
+            format!("expected 1 to {GRAPH_OPS_MAX} operations, got {found}"),
+        );
         return Err(faults.into_error());
     }
     let unknown = items.iter().enumerate().find_map(|(op_index, item)| {
@@ -122,11 +128,16 @@ fn parse_op(item: &Value, pointer: &str, faults: &mut Faults) -> Option<Op> {
     check_fields(members, pointer, &["data", "op"], &[], faults);
     let op = members.get("op");
     if let Some(other) = op.filter(|op| !op.is_string()) {
-        faults.add(&format!("{pointer}/op"), format!("expected a name, got {}", shape(other)));
+        faults.add(
+            &format!("{pointer}/op"),
+            format!("expected a name, got {}", shape(other)),
+        );
     }
     let name = op.and_then(Value::as_str);
     let data_pointer = format!("{pointer}/data");
-    let data = members.get("data").and_then(|data| object(data, &data_pointer, faults));
+    let data = members
+        .get("data")
+        .and_then(|data| object(data, &data_pointer, faults));
     let (spec, data) = (spec(name?)?, data?);
     check_fields(data, &data_pointer, spec.required, spec.optional, faults);
     let mut fields = Fields {
@@ -200,13 +211,20 @@ fn check_fields(
     for name in members.keys() {
         if !required.contains(&name.as_str()) && !optional.contains(&name.as_str()) {
             let expected: Vec<&str> = required.iter().chain(optional).copied().collect();
-            let message = format!("expected only `{}`, got `{}`", expected.join("`, `"), shorten(name));
+            let message = format!(
+                "expected only `{}`, got `{}`",
+                expected.join("`, `"),
+                shorten(name)
+            );
             faults.add(&format!("{pointer}/{}", escape(name)), message);
         }
     }
     for name in required {
         if !members.contains_key(*name) {
-            faults.add(&format!("{pointer}/{name}"), "expected a value, got none".to_owned());
+            faults.add(
+                &format!("{pointer}/{name}"),
+                "expected a value, got none".to_owned(),
+            );
         }
     }
 }
@@ -250,7 +268,9 @@ impl<'a> Fields<'a> {
 
     fn checked<T, E: Display>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, E>) -> Option<T> {
         let text = self.text(name)?;
-        parse(text).map_err(|error| self.fault(name, error.to_string())).ok()
+        parse(text)
+            .map_err(|error| self.fault(name, error.to_string()))
+            .ok()
     }
 
     fn id<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
@@ -275,14 +295,20 @@ impl<'a> Fields<'a> {
         let payload = match Payload::from_base64(text) {
             Ok(payload) => payload,
             Err(error) => {
-                let message = format!("expected standard base64 with padding: {}", lower(&error.to_string()));
+                let message = format!(
+                    "expected standard base64 with padding: {}",
+                    lower(&error.to_string())
+                );
                 self.fault(name, message);
                 return None;
             }
         };
         let found = payload.as_bytes().len();
         if found > GRAPH_PAYLOAD_BYTES_MAX {
-            self.fault(name, format!("expected up to {GRAPH_PAYLOAD_BYTES_MAX} bytes, got {found}"));
+            self.fault(
+                name,
+                format!("expected up to {GRAPH_PAYLOAD_BYTES_MAX} bytes, got {found}"),
+            );
             return None;
         }
         Some(Some(payload))

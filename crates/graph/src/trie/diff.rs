@@ -65,7 +65,8 @@ impl<'a, const N: usize, V: TrieValue<N>> Diff<'a, N, V> {
     /// Forgets the starting key once all that is left lies behind it.
     fn settle(&mut self, a: Side<'a, N, V>, b: Side<'a, N, V>) {
         let Some(after) = &self.after else { return };
-        let behind = |side: Side<'a, N, V>| side.is_none_or(|link| matches!(place(link, after), Place::Behind));
+        let behind =
+            |side: Side<'a, N, V>| side.is_none_or(|link| matches!(place(link, after), Place::Behind));
         if (a.is_some() || b.is_some()) && behind(a) && behind(b) {
             self.after = None;
         }
@@ -84,10 +85,7 @@ impl<'a, const N: usize, V: TrieValue<N>> Diff<'a, N, V> {
             && (x.left.same(&y.left) || x.right.same(&y.right))
         {
             // A shared half proves that both have the same prefix.
-            return self.push(
-                (Some(&x.left), Some(&y.left)),
-                (Some(&x.right), Some(&y.right)),
-            );
+            return self.push((Some(&x.left), Some(&y.left)), (Some(&x.right), Some(&y.right)));
         }
         let (key_a, key_b) = (&a.first().key, &b.first().key);
         let apart = first_difference(key_a, key_b);
@@ -103,10 +101,9 @@ impl<'a, const N: usize, V: TrieValue<N>> Diff<'a, N, V> {
             };
         }
         match (a, b) {
-            (Link::Inner(x), Link::Inner(y)) if x.bit == y.bit => self.push(
-                (Some(&x.left), Some(&y.left)),
-                (Some(&x.right), Some(&y.right)),
-            ),
+            (Link::Inner(x), Link::Inner(y)) if x.bit == y.bit => {
+                self.push((Some(&x.left), Some(&y.left)), (Some(&x.right), Some(&y.right)))
+            }
             (Link::Inner(x), _) if x.bit < b.bit() => {
                 if bit(key_b, x.bit) {
                     self.push((Some(&x.left), None), (Some(&x.right), Some(b)));

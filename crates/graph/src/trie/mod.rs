@@ -132,7 +132,10 @@ impl<const N: usize, V: TrieValue<N>> Trie<N, V> {
     }
 
     /// The entries whose keys start with `prefix`, ascending.
-    pub fn prefixed<'a>(&'a self, prefix: &[u8]) -> impl Iterator<Item = (&'a [u8; N], &'a V)> + use<'a, N, V> {
+    pub fn prefixed<'a>(
+        &'a self,
+        prefix: &[u8],
+    ) -> impl Iterator<Item = (&'a [u8; N], &'a V)> + use<'a, N, V> {
         let mut start = [0; N];
         for (to, from) in start.iter_mut().zip(prefix) {
             *to = *from;

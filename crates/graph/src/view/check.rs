@@ -32,7 +32,9 @@ impl View {
     /// The first that has not.
     pub fn check(&self) -> Result<(), Broken> {
         for (id, edge) in self.edges.iter() {
-            let missing = [edge.from, edge.to].into_iter().find(|node| self.node(node).is_none());
+            let missing = [edge.from, edge.to]
+                .into_iter()
+                .find(|node| self.node(node).is_none());
             if let Some(node) = missing {
                 let edge = EdgeId(actum_model::Hash(*id));
                 return Err(Broken::Edge { edge, node });

@@ -47,9 +47,14 @@ impl View {
 
     /// Takes an attachment out and lifts the version floor to its version.
     pub(crate) fn take_attachment(&mut self, target: &TargetId, key: &AttachmentKey) -> Option<Attachment> {
-        let taken = self.attachments.remove(&attachment_path(target, key))?;
+        let taken = self.remove_attachment(target, key)?;
         self.lift_version_floor(taken.version());
         Some(taken)
+    }
+
+    /// Takes an attachment out and leaves the version floor to the caller.
+    pub(crate) fn remove_attachment(&mut self, target: &TargetId, key: &AttachmentKey) -> Option<Attachment> {
+        self.attachments.remove(&attachment_path(target, key))
     }
 
     /// Lifts the version floor to at least `version`.
