@@ -7,6 +7,7 @@ use crate::content::{Attachment, Edge, Node, attachment_path, path_target};
 use crate::ids::{AttachmentKey, EdgeId, NodeId, TargetId};
 use crate::trie::Difference;
 use crate::view::{Page, Paged, View, page_of};
+use actum_model::limits::GRAPH_PAGE_SCANNED_MAX;
 use actum_model::{Hash, Json};
 use serde::{Deserialize, Serialize};
 
@@ -147,7 +148,14 @@ pub fn diff<'a>(
 #[must_use]
 pub fn diff_page(from: &View, to: &View, page: &Page<EntryKey>) -> Paged<Change, EntryKey> {
     let changes = diff(from, to, page.after.as_ref()).map(|change| (change.key.clone(), change));
-    page_of(page.first, changes, |_, _| true, Change::weigh_bytes).map(|(_, change)| change)
+    page_of(
+        page.first,
+        GRAPH_PAGE_SCANNED_MAX,
+        changes,
+        |_, _| true,
+        Change::weigh_bytes,
+    )
+    .map(|(_, change)| change)
 }
 
 /// The steps that make `to` of `from`. From the empty view, they are the whole of `to`.

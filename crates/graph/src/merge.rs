@@ -187,8 +187,8 @@ impl Merge<'_> {
             Some(_) => counts.changed += 1,
             None => counts.added += 1,
         }
-        let above = system_version.unwrap_or(self.theirs.version_floor()) + 1;
-        let version = set.version().max(above);
+        let known = system_version.unwrap_or(self.theirs.version_floor());
+        let version = set.version().max(known.saturating_add(1));
         let attachment = Attachment::new(set.key().clone(), set.value().clone(), version);
         self.view.put_attachment(&target, attachment);
         self.added.push(EntryKey::Attachment(target, set.key().clone()));

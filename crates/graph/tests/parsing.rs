@@ -24,6 +24,7 @@ fn pointers(list: &Value) -> Vec<String> {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn one(name: &str, data: Value) -> Value {
     json!([{"op": name, "data": data}])
 }

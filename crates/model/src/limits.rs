@@ -127,8 +127,9 @@ pub const GRAPH_VALUE_BYTES_MAX: usize = 65_536;
 pub const GRAPH_OPS_MAX: usize = 256;
 /// Default page of nodes, edges, neighbours and changes (seed 1: `first = 200`).
 pub const GRAPH_PAGE_DEFAULT: usize = 200;
-/// Entries a filtered page looks at before it returns a cursor: about a millisecond of reading.
-pub const GRAPH_PAGE_SCANNED_MAX: usize = 4096;
+/// Entries a filtered page looks at before it returns a cursor: about a millisecond of reading in order, some
+/// milliseconds by an index.
+pub const GRAPH_PAGE_SCANNED_MAX: usize = 2000;
 /// Payload bytes after which a page ends early, so that its base64 stays below a message.
 pub const GRAPH_PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Conflicts listed by a collapse; the count tells of the rest.

@@ -229,8 +229,8 @@ impl View {
         check_version(expected, now)?;
         let (changed, version) = match now {
             Some(now) if now.value() == value => (false, now.version()),
-            Some(now) => (true, now.version() + 1),
-            None => (true, self.version_floor() + 1),
+            Some(now) => (true, now.version().saturating_add(1)),
+            None => (true, self.version_floor().saturating_add(1)),
         };
         let mut undo = Undo::Nothing;
         if changed {

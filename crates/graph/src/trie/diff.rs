@@ -15,6 +15,14 @@ pub struct Difference<'a, const N: usize, V> {
     pub after: Option<&'a V>,
 }
 
+impl<const N: usize, V> Clone for Difference<'_, N, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<const N: usize, V> Copy for Difference<'_, N, V> {}
+
 type Side<'a, const N: usize, V> = Option<&'a Link<N, V>>;
 
 /// The differences of two tries, found while one iterates.
@@ -78,48 +86,42 @@ impl<'a, const N: usize, V: TrieValue<N>> Diff<'a, N, V> {
         self.stack.push(left);
     }
 
-    /// Splits a pair of which at least one is an inner node.
+    /// Splits a pair of which at least one is an inner node. Two leaves are compared by the caller, unless their
+    /// keys differ.
     fn split(&mut self, a: &'a Link<N, V>, b: &'a Link<N, V>) {
         if let (Link::Inner(x), Link::Inner(y)) = (a, b)
             && x.bit == y.bit
             && (x.left.same(&y.left) || x.right.same(&y.right))
         {
             // A shared half proves that both have the same prefix.
-            return self.push((Some(&x.left), Some(&y.left)), (Some(&x.right), Some(&y.right)));
+            self.push((Some(&x.left), Some(&y.left)), (Some(&x.right), Some(&y.right)));
+            return;
         }
         let (key_a, key_b) = (&a.first().key, &b.first().key);
-        let apart = first_difference(key_a, key_b);
-        if let Some(apart) = apart
-            && apart < a.bit().min(b.bit())
-        {
+        let apart = first_difference(key_a, key_b).filter(|apart| *apart < a.bit().min(b.bit()));
+        match (a, b, apart) {
             // No common prefix: all keys of one lie before all keys of the other.
-            let (pair_a, pair_b) = ((Some(a), None), (None, Some(b)));
-            return if bit(key_a, apart) {
-                self.push(pair_b, pair_a)
-            } else {
-                self.push(pair_a, pair_b)
-            };
-        }
-        match (a, b) {
-            (Link::Inner(x), Link::Inner(y)) if x.bit == y.bit => {
-                self.push((Some(&x.left), Some(&y.left)), (Some(&x.right), Some(&y.right)))
+            (_, _, Some(apart)) if bit(key_a, apart) => self.push((None, Some(b)), (Some(a), None)),
+            (_, _, Some(_)) => self.push((Some(a), None), (None, Some(b))),
+            (Link::Inner(x), Link::Inner(y), None) if x.bit == y.bit => {
+                self.push((Some(&x.left), Some(&y.left)), (Some(&x.right), Some(&y.right)));
             }
-            (Link::Inner(x), _) if x.bit < b.bit() => {
+            // One decides a bit earlier than the other, which lies wholly on one side of it.
+            (Link::Inner(x), _, None) if x.bit < b.bit() => {
                 if bit(key_b, x.bit) {
                     self.push((Some(&x.left), None), (Some(&x.right), Some(b)));
                 } else {
                     self.push((Some(&x.left), Some(b)), (Some(&x.right), None));
                 }
             }
-            (_, Link::Inner(y)) => {
+            (_, Link::Inner(y), None) => {
                 if bit(key_a, y.bit) {
                     self.push((None, Some(&y.left)), (Some(a), Some(&y.right)));
                 } else {
                     self.push((Some(a), Some(&y.left)), (None, Some(&y.right)));
                 }
             }
-            // Two leaves are compared by the caller.
-            _ => {}
+            (_, Link::Leaf(_), None) => {}
         }
     }
 }

@@ -84,7 +84,7 @@ proptest! {
             b = rebuilt(&model_b);
         }
         if digests {
-            (a.digest(), b.digest());
+            prop_assert_eq!(a.digest() == b.digest(), model_a == model_b);
         }
         let mut keys: Vec<_> = model_a.keys().chain(model_b.keys()).copied().collect();
         keys.sort_unstable();

@@ -16,9 +16,10 @@ use crate::ids::{AttachmentKey, EdgeId, NodeId, TargetId};
 use crate::trie::Trie;
 use actum_model::Hash;
 use imbl::OrdSet;
+use std::fmt;
 
 /// A view of the graph. A clone costs O(1) and is not touched by changes to the original.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, Default)]
 pub struct View {
     pub(crate) nodes: Trie<32, Node>,
     pub(crate) edges: Trie<32, Edge>,
@@ -28,6 +29,12 @@ pub struct View {
     /// Edges by where they end.
     incoming: OrdSet<(NodeId, EdgeId)>,
     version_floor: u64,
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "View({:?})", self.counts())
+    }
 }
 
 /// The digests of the three tries of a view.

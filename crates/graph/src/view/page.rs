@@ -1,5 +1,6 @@
 //! Reading a view page by page. Nodes, edges and neighbours come in the order of their ids, attachments in the
-//! order of the hash of their keys. A page looks at no more than `GRAPH_PAGE_SCANNED_MAX` entries and ends after
+//! order of the hash of their keys. A page looks at no more than `GRAPH_PAGE_SCANNED_MAX` entries (fewer where each
+//! must have keys) and ends after
 //! `GRAPH_PAGE_BYTES_MAX` payload bytes, so it may hold fewer than `first` and still have a cursor: go on until
 //! there is none. On a held view, following the cursors neither repeats nor misses.
 
@@ -80,9 +81,10 @@ pub struct Neighbor {
     pub node: NodeId,
 }
 
-/// Takes one page out of an ordered run of candidates.
+/// Takes one page out of an ordered run of candidates, of which it looks at no more than `scanned_max`.
 pub(crate) fn page_of<K: Clone, V>(
     first: usize,
+    scanned_max: usize,
     candidates: impl Iterator<Item = (K, V)>,
     keep: impl Fn(&K, &V) -> bool,
     weigh_bytes: impl Fn(&V) -> usize,
@@ -97,7 +99,7 @@ pub(crate) fn page_of<K: Clone, V>(
             bytes += weigh_bytes(&value);
             items.push((key, value));
         }
-        let full = items.len() >= first || scanned >= GRAPH_PAGE_SCANNED_MAX || bytes >= GRAPH_PAGE_BYTES_MAX;
+        let full = items.len() >= first || scanned >= scanned_max || bytes >= GRAPH_PAGE_BYTES_MAX;
         if full {
             let next = candidates.peek().map(|_| cursor);
             return Paged { items, next };
@@ -139,9 +141,13 @@ impl View {
             let has = |key| self.attachment(&(*id).into(), key).is_some();
             wanted(&filter.kinds, &node.kind) && filter.has_keys.iter().all(has)
         };
+        // Each key is a lookup of its own.
+        let scanned_max = GRAPH_PAGE_SCANNED_MAX / (1 + filter.has_keys.len());
         let candidates = entries.map(|(id, node)| (NodeId(Hash(*id)), node));
-        page_of(page.first, candidates, keep, |node| payload_bytes(&node.payload))
-            .map(|(id, node)| (id, node.clone()))
+        page_of(page.first, scanned_max, candidates, keep, |node| {
+            payload_bytes(&node.payload)
+        })
+        .map(|(id, node)| (id, node.clone()))
     }
 
     /// Edges in the order of their ids. With `from`, or else with `to`, only the edges of that node are looked at.
@@ -159,7 +165,9 @@ impl View {
                     None => self.edges.iter(),
                 };
                 let candidates = entries.map(|(id, edge)| (EdgeId(Hash(*id)), edge));
-                page_of(page.first, candidates, keep, |edge| edge_bytes(edge))
+                page_of(page.first, GRAPH_PAGE_SCANNED_MAX, candidates, keep, |edge| {
+                    edge_bytes(edge)
+                })
             }
             (from, to) => {
                 let ids: Box<dyn Iterator<Item = EdgeId>> = match (from, to) {
@@ -167,7 +175,13 @@ impl View {
                     (None, Some(to)) => Box::new(self.edge_ids(Direction::Incoming, to, page.after)),
                     (None, None) => Box::new(std::iter::empty()),
                 };
-                page_of(page.first, self.with_edges(ids), keep, |edge| edge_bytes(edge))
+                page_of(
+                    page.first,
+                    GRAPH_PAGE_SCANNED_MAX,
+                    self.with_edges(ids),
+                    keep,
+                    |edge| edge_bytes(edge),
+                )
             }
         };
         paged.map(|(id, edge)| (id, edge.clone()))
@@ -190,7 +204,14 @@ impl View {
             one => Box::new(self.edge_ids(one, *id, page.after)),
         };
         let keep = |_: &EdgeId, edge: &&Edge| wanted(kinds, &edge.kind);
-        page_of(page.first, self.with_edges(ids), keep, |edge| edge_bytes(edge)).map(|(edge_id, edge)| {
+        page_of(
+            page.first,
+            GRAPH_PAGE_SCANNED_MAX,
+            self.with_edges(ids),
+            keep,
+            |edge| edge_bytes(edge),
+        )
+        .map(|(edge_id, edge)| {
             let outgoing = edge.from == *id && direction != Direction::Incoming;
             Neighbor {
                 edge_id,
@@ -217,7 +238,8 @@ impl View {
         };
         let candidates = entries.map(|(_, attachment)| (attachment.key().clone(), attachment));
         let weigh = |attachment: &&Attachment| attachment.value().as_str().len();
-        page_of(page.first, candidates, |_, _| true, weigh).map(|(_, attachment)| attachment.clone())
+        page_of(page.first, GRAPH_PAGE_SCANNED_MAX, candidates, |_, _| true, weigh)
+            .map(|(_, attachment)| attachment.clone())
     }
 
     /// Ids of the edges that start or end at a node, behind `after`.
