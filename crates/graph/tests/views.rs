@@ -242,3 +242,54 @@ fn a_filtered_page_stops_looking_and_gives_a_cursor() {
     let paged = view.nodes(&filter, &Page::default());
     assert!(paged.items.is_empty() && paged.next.is_some());
 }
+
+#[test]
+fn paging_a_held_view_is_not_touched_by_changes() {
+    let mut view = View::default();
+    view.apply(&(0..100).map(add_node).collect::<Vec<_>>()).unwrap();
+    let held = view.clone();
+    let mut expected: Vec<NodeId> = (0..100).map(|number| node(number).id()).collect();
+    expected.sort();
+    let mut page = Page {
+        first: 7,
+        after: None,
+    };
+    let mut found = Vec::new();
+    for number in 0..100 {
+        view.apply(&[
+            add_node(100 + number),
+            Op::RemoveNode {
+                id: node(number).id(),
+            },
+        ])
+        .unwrap();
+        let paged = held.nodes(&NodeFilter::default(), &page);
+        found.extend(paged.items.into_iter().map(|(id, _)| id));
+        page.after = paged.next;
+        if page.after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_refused_rewrite_leaves_no_trace() {
+    let mut view = View::default();
+    let one = node(1).id();
+    view.apply(&[add_node(1), set(one, "a", 1)]).unwrap();
+    let (before, digest) = (Model::of(&view), view.digest());
+    let ops = [
+        clear(one, "a"),
+        set(one, "a", 2),
+        add_node(2),
+        add_edge(edge(1, 2, None)),
+        Op::RemoveNode { id: one },
+    ];
+    let refusal = view.apply(&ops).unwrap_err();
+    assert_eq!((refusal.op_index, refusal.reason.code()), (4, "IN_USE"));
+    assert_eq!((Model::of(&view), view.digest()), (before, digest));
+    let too_many = vec![add_node(3); 257];
+    assert_eq!(view.apply(&too_many).unwrap_err().reason.code(), "INVALID_INPUT");
+    assert_eq!(view.apply(&[]).unwrap_err().reason.code(), "INVALID_INPUT");
+}

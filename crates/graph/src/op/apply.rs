@@ -9,20 +9,24 @@ use crate::view::{Referrer, View};
 use actum_model::Hash;
 use actum_model::Json;
 use actum_model::limits::GRAPH_OPS_MAX;
+use serde::{Deserialize, Serialize};
 
 /// What one operation did.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OpResult {
     /// The node, edge or attachment it was about.
     pub key: EntryKey,
     /// False where the view was so already.
     pub changed: bool,
     /// Version of the attachment that was set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
 }
 
 /// What a rewrite did, one result per operation.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Applied {
     /// In the order of the operations.
     pub results: Vec<OpResult>,

@@ -2,12 +2,62 @@
 
 use super::*;
 use proptest::prelude::*;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 impl TrieValue<2> for u8 {
     fn value_hash(&self, _: &[u8; 2]) -> Hash {
         Hash::of(&[*self])
     }
+}
+
+thread_local! {
+    static HASHED: Cell<usize> = const { Cell::new(0) };
+    static COMPARED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A value that counts how often it is hashed and compared.
+#[derive(Clone)]
+struct Counted;
+
+impl PartialEq for Counted {
+    fn eq(&self, _: &Counted) -> bool {
+        COMPARED.set(COMPARED.get() + 1);
+        true
+    }
+}
+
+impl TrieValue<32> for Counted {
+    fn value_hash(&self, key: &[u8; 32]) -> Hash {
+        HASHED.set(HASHED.get() + 1);
+        Hash(*key)
+    }
+}
+
+fn counted(number: u32) -> [u8; 32] {
+    Hash::of(&number.to_be_bytes()).0
+}
+
+#[test]
+fn work_is_in_proportion_to_what_changed() {
+    let mut trie = Trie::default();
+    for number in 0..2000 {
+        trie.insert(counted(number), Counted);
+    }
+    assert_eq!(HASHED.take(), 0, "nobody asked for a digest");
+    trie.digest();
+    assert_eq!(HASHED.take(), 2000);
+    trie.digest();
+    assert_eq!(HASHED.take(), 0, "it is known");
+    let before = trie.clone();
+    for number in 2000..2010 {
+        trie.insert(counted(number), Counted);
+    }
+    trie.digest();
+    // The new leaf, and at most one leaf beside it.
+    assert!(HASHED.take() <= 20);
+    assert_eq!(before.diff(&trie, None).count(), 10);
+    assert!(COMPARED.take() <= 10, "shared leaves are not looked at");
 }
 
 type Model = BTreeMap<[u8; 2], u8>;
