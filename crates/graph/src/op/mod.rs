@@ -2,12 +2,14 @@
 //! not in [`SPECS`] cannot be done to a view. A change of what an operation means takes a new version here.
 
 mod apply;
+mod fault;
 mod kinds;
 mod parse;
 
 pub use apply::{Applied, OpResult, Reason, Refusal};
+pub use fault::{InputFault, ParseError};
 pub use kinds::{KindMode, KindRefusal, KindRegistry};
-pub use parse::{InputFault, ParseError, parse_ops};
+pub use parse::parse_ops;
 
 use crate::content::Payload;
 use crate::ids::{AttachmentKey, EdgeId, KindName, NodeId, TargetId};

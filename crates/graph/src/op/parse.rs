@@ -2,58 +2,16 @@
 //! `FAULTS_LISTED_MAX`; an operation that does not exist outranks them all. Whether an operation can be carried
 //! out on a view is not looked at here.
 
+use super::fault::{Faults, ParseError, escape, shape};
 use super::{Op, OpSpec, SPECS};
 use crate::content::Payload;
 use crate::ids::{AttachmentKey, KindName};
 use actum_model::Json;
 use actum_model::json::shorten;
-use actum_model::limits::{
-    FAULTS_LISTED_MAX, GRAPH_OPS_MAX, GRAPH_PAYLOAD_BYTES_MAX, GRAPH_VALUE_BYTES_MAX, JSON_INTEGER_MAX,
-};
+use actum_model::limits::{GRAPH_OPS_MAX, GRAPH_PAYLOAD_BYTES_MAX, GRAPH_VALUE_BYTES_MAX, JSON_INTEGER_MAX};
 use serde_json::{Map, Value};
 use std::fmt::Display;
 use std::str::FromStr;
-
-/// One fault in the shape of a rewrite.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct InputFault {
-    /// Where, as a JSON pointer (RFC 6901), such as `/ops/3/data/kind`.
-    pub pointer: String,
-    /// What was expected and what came.
-    pub message: String,
-}
-
-/// Why a list of operations was not understood.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum ParseError {
-    /// Code `NOT_IMPLEMENTED`: the registry has no such operation.
-    #[error("operation {op_index} is `{name}`, which the registry does not have")]
-    NotImplemented {
-        /// The first such operation, counted from 0.
-        op_index: usize,
-        /// Its name, shortened and escaped.
-        name: String,
-    },
-    /// Code `INVALID_INPUT`: something in it has another shape.
-    #[error("{count} faults in the operations")]
-    InvalidInput {
-        /// The first of them, in the order of the operations.
-        faults: Vec<InputFault>,
-        /// How many there are.
-        count: usize,
-    },
-}
-
-impl ParseError {
-    /// The error code of the wire.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            ParseError::NotImplemented { .. } => "NOT_IMPLEMENTED",
-            ParseError::InvalidInput { .. } => "INVALID_INPUT",
-        }
-    }
-}
 
 /// Reads the operations of one rewrite. `pointer` is where the list stands, such as `/ops`.
 ///
@@ -87,7 +45,7 @@ pub fn parse_ops(list: &Value, pointer: &str) -> Result<Vec<Op>, ParseError> {
     for (index, item) in items.iter().enumerate() {
         ops.extend(parse_op(item, &format!("{pointer}/{index}"), &mut faults));
     }
-    if faults.count > 0 {
+    if !faults.is_empty() {
         return Err(faults.into_error());
     }
     Ok(ops)
@@ -95,32 +53,6 @@ pub fn parse_ops(list: &Value, pointer: &str) -> Result<Vec<Op>, ParseError> {
 
 fn spec(name: &str) -> Option<&'static OpSpec> {
     SPECS.iter().find(|spec| spec.name == name)
-}
-
-/// Faults found so far; the first of them in full.
-#[derive(Default)]
-struct Faults {
-    listed: Vec<InputFault>,
-    count: usize,
-}
-
-impl Faults {
-    fn add(&mut self, pointer: &str, message: String) {
-        self.count += 1;
-        if self.listed.len() < FAULTS_LISTED_MAX {
-            self.listed.push(InputFault {
-                pointer: pointer.to_owned(),
-                message,
-            });
-        }
-    }
-
-    fn into_error(self) -> ParseError {
-        ParseError::InvalidInput {
-            faults: self.listed,
-            count: self.count,
-        }
-    }
 }
 
 fn parse_op(item: &Value, pointer: &str, faults: &mut Faults) -> Option<Op> {
@@ -226,22 +158,6 @@ fn check_fields(
                 "expected a value, got none".to_owned(),
             );
         }
-    }
-}
-
-/// A member name as it stands in a JSON pointer, shortened like every text of somebody else.
-fn escape(name: &str) -> String {
-    shorten(name).replace('~', "~0").replace('/', "~1")
-}
-
-fn shape(value: &Value) -> String {
-    match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(value) => format!("`{value}`"),
-        Value::Number(number) => format!("number `{number}`"),
-        Value::String(text) => format!("text `{}`", shorten(text)),
-        Value::Array(items) => format!("a list of {}", items.len()),
-        Value::Object(_) => "an object".to_owned(),
     }
 }
 
