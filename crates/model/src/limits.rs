@@ -113,3 +113,24 @@ pub const RATE_PER_SECOND: u32 = 100_000;
 pub const REPLAY_RATE_PER_SECOND: u32 = 20_000;
 /// Repetitions in one burst.
 pub const REPLAY_BURST: u32 = 100_000;
+
+/// Longest kind of a node or edge: the contract of the graph (`^[A-Za-z0-9_.:-]{1,128}$`).
+pub const GRAPH_KIND_CHARS_MAX: usize = 128;
+/// Longest key of an attachment: as long as any other id.
+pub const GRAPH_KEY_CHARS_MAX: usize = 256;
+/// Largest payload of a node or edge. In base64 it still leaves room for other operations in the 4 MiB of
+/// arguments a command may have; larger bodies are blobs, named by their hash.
+pub const GRAPH_PAYLOAD_BYTES_MAX: usize = 256 * 1024;
+/// Largest value of an attachment as canonical JSON: as large as any other annotation.
+pub const GRAPH_VALUE_BYTES_MAX: usize = 65_536;
+/// Operations of one rewrite: one rewrite is one event and must decide within milliseconds.
+pub const GRAPH_OPS_MAX: usize = 256;
+/// Default page of nodes, edges, neighbours and changes (seed 1: `first = 200`).
+pub const GRAPH_PAGE_DEFAULT: usize = 200;
+/// Entries a filtered page looks at before it returns a cursor: about a millisecond of reading in order, some
+/// milliseconds by an index.
+pub const GRAPH_PAGE_SCANNED_MAX: usize = 2000;
+/// Payload bytes after which a page ends early, so that its base64 stays below a message.
+pub const GRAPH_PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Conflicts listed by a collapse; the count tells of the rest.
+pub const GRAPH_CONFLICTS_LISTED_MAX: usize = 256;
