@@ -68,6 +68,9 @@ pub struct Boot {
     pub build: String,
     /// Hash of the contract table.
     pub contracts: Hash,
+    /// Hash of the rules of data classes, where the operator has given some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Hash>,
     /// The configuration asked for.
     pub config: RealmConfig,
 }

@@ -5,6 +5,7 @@ mod command_resolve;
 mod session_annotate;
 mod session_create;
 mod session_delete;
+mod subject_erase;
 
 use crate::decide::Decider;
 use crate::state::Known;
@@ -26,6 +27,7 @@ pub(crate) fn run(decider: &mut Decider<'_>, seq: u64, contract: &Contract, payl
         "session.annotate" => session_annotate::run(decider, seq, &arguments),
         "session.create" => session_create::run(decider, seq, &arguments),
         "session.delete" => session_delete::run(decider, seq),
+        "subject.erase" => subject_erase::run(decider, seq, &arguments),
         kind => {
             let message = format!("`{kind}` is in the contract table, but nothing carries it out");
             decider.fail(seq, Fault::new(ErrorCode::Internal, message));
