@@ -161,7 +161,7 @@ async fn wait(
 pub(crate) fn health(shared: &Shared) -> Value {
     let published = shared.published.load();
     let draining = *shared.draining.borrow();
-    json!({
+    let mut health = json!({
         "status": if draining { "draining" } else { "ok" },
         "version": env!("CARGO_PKG_VERSION"),
         "realm": shared.realm,
@@ -173,8 +173,11 @@ pub(crate) fn health(shared: &Shared) -> Value {
         "inDoubt": published.state.in_doubt().count(),
         "historyTime": time::rfc3339(published.state.at),
         "redaction": REDACTION_VERSION,
-        "classes": shared.rules.hash().map(|hash| hash.to_string()),
-    })
+    });
+    if let (Some(hash), Value::Object(members)) = (shared.rules.hash(), &mut health) {
+        members.insert("classes".into(), hash.to_string().into());
+    }
+    health
 }
 
 /// `server.metrics`.

@@ -17,7 +17,7 @@ use actum_record::redact::{Class, marker, parse_marker};
 use keys::SubjectKeys;
 use sealed::Sealed;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -236,65 +236,52 @@ pub fn subjects(data: &Path) -> io::Result<Vec<String>> {
         .collect())
 }
 
-/// Opens what can still be opened in a document, for who holds the data directory. Gives how many markers were
-/// opened and how many stand for something erased.
+/// Opens what can still be opened in a document, for who holds the data directory. Gives how many values were
+/// opened and how many are erased.
 ///
 /// # Errors
 /// When blobs or keys cannot be read.
-pub fn reveal(data: &Path, storage: Arc<dyn Storage>, value: &mut Value) -> Result<(u64, u64), Fault> {
+pub fn reveal(data: &Path, storage: Arc<dyn Storage>, document: &mut Value) -> Result<(u64, u64), Fault> {
     let (keys, blobs) = (SubjectKeys::new(data), Blobs::new(storage));
-    let mut counts = (0, 0);
-    reveal_in(&keys, &blobs, value, &mut counts)?;
-    Ok(counts)
+    let named: BTreeSet<Hash> = refs(&document.to_string()).collect();
+    let (mut values, mut erased) = (BTreeMap::new(), 0);
+    for hash in named {
+        let Some(bytes) = blobs.get(&hash).map_err(|error| unread(&error))? else {
+            continue;
+        };
+        let Some(sealed) = Sealed::parse(&bytes) else { continue };
+        match opened(&keys, &sealed, &hash) {
+            Ok(value) => drop(values.insert(hash, value)),
+            Err(fault) if fault.code == ErrorCode::PersonalDataErased => erased += 1,
+            Err(fault) => return Err(fault),
+        }
+    }
+    put_in_place(document, &values);
+    Ok((values.len() as u64, erased))
 }
 
-fn reveal_in(
-    keys: &SubjectKeys,
-    blobs: &Blobs,
-    value: &mut Value,
-    counts: &mut (u64, u64),
-) -> Result<(), Fault> {
-    let open = |hash: &Hash| -> Result<Option<Value>, Fault> {
-        let Some(bytes) = blobs.get(hash).map_err(|error| unread(&error))? else {
-            return Ok(None);
-        };
-        let Some(sealed) = Sealed::parse(&bytes) else {
-            return Ok(None);
-        };
-        match opened(keys, &sealed, hash) {
-            Ok(value) => Ok(Some(value)),
-            Err(fault) if fault.code == ErrorCode::PersonalDataErased => Ok(None),
-            Err(fault) => Err(fault),
-        }
-    };
-    let mut count = |opened: bool| if opened { counts.0 += 1 } else { counts.1 += 1 };
-    if let Some(hash) = named(value) {
-        let found = open(&hash)?;
-        count(found.is_some());
-        if let Some(found) = found {
-            *value = found;
-        }
-        return Ok(());
+/// Puts values in the place of their markers, anywhere in a document; other markers stay.
+pub fn put_in_place(document: &mut Value, values: &BTreeMap<Hash, Value>) {
+    if let Some(value) = named(document).and_then(|hash| values.get(&hash)) {
+        *document = value.clone();
+        return;
     }
-    match value {
+    match document {
         Value::String(text) => {
             let (mut out, mut rest) = (String::new(), text.as_str());
             while let Some((before, hash, marker, after)) = next_marker(rest) {
                 out.push_str(before);
-                let found = open(&hash)?.and_then(|value| value.as_str().map(str::to_owned));
-                count(found.is_some());
-                out.push_str(found.as_deref().unwrap_or(marker));
+                out.push_str(values.get(&hash).and_then(Value::as_str).unwrap_or(marker));
                 rest = after;
             }
             out.push_str(rest);
             *text = out;
-            Ok(())
         }
-        Value::Array(items) => items.iter_mut().try_for_each(|item| reveal_in(keys, blobs, item, counts)),
+        Value::Array(items) => items.iter_mut().for_each(|item| put_in_place(item, values)),
         Value::Object(members) => members
             .values_mut()
-            .try_for_each(|member| reveal_in(keys, blobs, member, counts)),
-        _ => Ok(()),
+            .for_each(|member| put_in_place(member, values)),
+        _ => {}
     }
 }
 
@@ -307,8 +294,7 @@ pub fn refs(json: &str) -> impl Iterator<Item = Hash> + '_ {
 }
 
 /// The reference of a marker of a personal value.
-#[must_use]
-pub fn named(value: &Value) -> Option<Hash> {
+fn named(value: &Value) -> Option<Hash> {
     match parse_marker(value)? {
         (Class::Personal, reference) => reference.parse().ok(),
         _ => None,
@@ -316,8 +302,7 @@ pub fn named(value: &Value) -> Option<Hash> {
 }
 
 /// A text up to its next marker, the marker, and what follows.
-#[must_use]
-pub fn next_marker(text: &str) -> Option<(&str, Hash, &str, &str)> {
+fn next_marker(text: &str) -> Option<(&str, Hash, &str, &str)> {
     let mut from = 0;
     loop {
         let at = from + text.get(from..)?.find(TEXT_MARKER)?;
