@@ -82,7 +82,8 @@ impl<R> OpenBatch<R> {
     pub(crate) fn finished(&mut self, to: R, row: &OutcomeRow, replayed: bool) {
         let kind = row.identity.kind.as_str();
         // A key must not be destroyed on the word of a record that can still be lost.
-        self.effect_answered |= kind == "subject.erase" || contract::find(kind).is_some_and(|c| c.has_effect());
+        self.effect_answered |=
+            kind == "subject.erase" || contract::find(kind).is_some_and(|c| c.has_effect());
         self.replies.push((to, Response::finished(row, replayed)));
     }
 

@@ -154,8 +154,9 @@ fn read(mut members: Map<String, Value>) -> Result<Envelope, Fault> {
         .get("payload")
         .filter(|payload| marks::possible(payload))
         .and_then(|payload| marks::prohibited(payload, "/payload"))
-     {
-        let message = format!("{pointer}: it is marked as prohibited, so nothing of this command is taken in");
+    {
+        let message =
+            format!("{pointer}: it is marked as prohibited, so nothing of this command is taken in");
         return Err(Fault::new(ErrorCode::ProhibitedData, message).with_details(&json!({"pointer": pointer})));
     }
     let mut faults = Faults::default();

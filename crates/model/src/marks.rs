@@ -16,7 +16,10 @@ pub const SUBJECT_PREFIX: &str = "hmac:";
 #[must_use]
 pub fn personal(value: &Value) -> Option<(&str, &Value)> {
     let members = value.as_object().filter(|members| members.len() == 1)?;
-    let mark = members.get(PERSONAL)?.as_object().filter(|mark| mark.len() == 2)?;
+    let mark = members
+        .get(PERSONAL)?
+        .as_object()
+        .filter(|mark| mark.len() == 2)?;
     Some((mark.get("subject")?.as_str()?, mark.get("value")?))
 }
 
@@ -30,10 +33,7 @@ pub fn is_subject(name: &str) -> bool {
 /// Whether this is the stored form of a subject: `hmac:` and 64 hex digits.
 #[must_use]
 pub fn is_stored_subject(name: &str) -> bool {
-    let hex = |text: &str| {
-        text.bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
+    let hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     name.strip_prefix(SUBJECT_PREFIX)
         .is_some_and(|digits| digits.len() == 64 && hex(digits))
 }
@@ -59,7 +59,9 @@ pub fn prohibited(value: &Value, at: &str) -> Option<String> {
 pub fn possible(value: &Value) -> bool {
     match value {
         Value::Object(members) => {
-            members.contains_key(PERSONAL) || members.contains_key(PROHIBITED) || members.values().any(possible)
+            members.contains_key(PERSONAL)
+                || members.contains_key(PROHIBITED)
+                || members.values().any(possible)
         }
         Value::Array(items) => items.iter().any(possible),
         _ => false,
@@ -71,7 +73,10 @@ pub fn check(value: &Value, at: &str, faults: &mut Faults) {
     let mut found = 0;
     walk(value, at, faults, &mut found);
     if found > PERSONAL_VALUES_MAX {
-        faults.add(at, format!("expected at most {PERSONAL_VALUES_MAX} personal values, got {found}"));
+        faults.add(
+            at,
+            format!("expected at most {PERSONAL_VALUES_MAX} personal values, got {found}"),
+        );
     }
 }
 
@@ -100,8 +105,14 @@ fn shape(members: &Map<String, Value>, at: &str, faults: &mut Faults) {
     let Some(Value::Object(mark)) = members.get(PERSONAL) else {
         return faults.add(place, "expected an object with `subject` and `value`");
     };
-    for name in mark.keys().filter(|name| !["subject", "value"].contains(&name.as_str())) {
-        faults.add(step(&place, name), "unknown field, expected `subject` and `value`");
+    for name in mark
+        .keys()
+        .filter(|name| !["subject", "value"].contains(&name.as_str()))
+    {
+        faults.add(
+            step(&place, name),
+            "unknown field, expected `subject` and `value`",
+        );
     }
     match mark.get("subject") {
         Some(Value::String(name)) if is_subject(name) => {}
@@ -144,7 +155,10 @@ fn open(value: &mut Value) {
 
 /// One step further in a JSON pointer (RFC 6901).
 fn step(at: &str, name: &str) -> String {
-    format!("{at}/{}", crate::json::shorten(name).replace('~', "~0").replace('/', "~1"))
+    format!(
+        "{at}/{}",
+        crate::json::shorten(name).replace('~', "~0").replace('/', "~1")
+    )
 }
 
 #[cfg(test)]
@@ -169,24 +183,45 @@ mod tests {
     fn every_other_shape_is_refused_with_its_place() {
         for (bad, pointer) in [
             (json!({"$personal": "Ann"}), "/payload/x/$personal"),
-            (json!({"$personal": {"subject": "Ann"}}), "/payload/x/$personal/value"),
+            (
+                json!({"$personal": {"subject": "Ann"}}),
+                "/payload/x/$personal/value",
+            ),
             (json!({"$personal": {"value": 1}}), "/payload/x/$personal/subject"),
-            (json!({"$personal": {"subject": "", "value": 1}}), "/payload/x/$personal/subject"),
-            (json!({"$personal": {"subject": 7, "value": 1}}), "/payload/x/$personal/subject"),
-            (json!({"$personal": {"subject": "é".repeat(257), "value": 1}}), "/payload/x/$personal/subject"),
+            (
+                json!({"$personal": {"subject": "", "value": 1}}),
+                "/payload/x/$personal/subject",
+            ),
+            (
+                json!({"$personal": {"subject": 7, "value": 1}}),
+                "/payload/x/$personal/subject",
+            ),
+            (
+                json!({"$personal": {"subject": "é".repeat(257), "value": 1}}),
+                "/payload/x/$personal/subject",
+            ),
             (
                 json!({"$personal": {"subject": format!("hmac:{}", "0".repeat(64)), "value": 1}}),
                 "/payload/x/$personal/subject",
             ),
-            (json!({"$personal": {"subject": "A", "value": 1, "more": 1}}), "/payload/x/$personal/more"),
-            (json!({"$personal": {"subject": "A", "value": 1}, "more": 1}), "/payload/x"),
+            (
+                json!({"$personal": {"subject": "A", "value": 1, "more": 1}}),
+                "/payload/x/$personal/more",
+            ),
+            (
+                json!({"$personal": {"subject": "A", "value": 1}, "more": 1}),
+                "/payload/x",
+            ),
             (
                 json!({"$personal": {"subject": "A", "value": [{"$personal": {"subject": "B", "value": 1}}]}}),
                 "/payload/x/$personal/value",
             ),
         ] {
             let found = faults_of(&json!({"x": bad}));
-            assert!(found.contains(&format!(r#""pointer":"{pointer}""#)), "{pointer}: {found}");
+            assert!(
+                found.contains(&format!(r#""pointer":"{pointer}""#)),
+                "{pointer}: {found}"
+            );
         }
     }
 
@@ -199,7 +234,10 @@ mod tests {
 
     #[test]
     fn prohibited_values_are_told_by_their_place_alone() {
-        assert_eq!(prohibited(&json!({"a": [1, {"b/c": {"$prohibited": 1}}]}), "/payload").as_deref(), Some("/payload/a/1/b~1c"));
+        assert_eq!(
+            prohibited(&json!({"a": [1, {"b/c": {"$prohibited": 1}}]}), "/payload").as_deref(),
+            Some("/payload/a/1/b~1c")
+        );
         assert_eq!(prohibited(&json!({"a": "$prohibited"}), "/payload"), None);
     }
 

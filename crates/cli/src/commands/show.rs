@@ -42,9 +42,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
         let erased = block_on(reveal(&mut row, context))?;
         if erased > 0 {
             let values = shape::count(erased, "personal value");
-            context
-                .out
-                .say(format_args!("{values} erased (PERSONAL_DATA_ERASED): nothing can bring them back"));
+            context.out.say(format_args!(
+                "{values} erased (PERSONAL_DATA_ERASED): nothing can bring them back"
+            ));
         }
     }
     if context.out.human() {

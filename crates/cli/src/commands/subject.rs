@@ -58,7 +58,10 @@ fn erase(subject: &str, id: Option<&str>, context: &Context) -> Done {
             "" => out.line("there was no key to destroy: nothing is kept under this name")?,
             _ => out.line("its key is destroyed: what was kept under it cannot be read any more")?,
         }
-        out.line(format_args!("on the record as {}, command {own_id}", text(&data, "subject")))?;
+        out.line(format_args!(
+            "on the record as {}, command {own_id}",
+            text(&data, "subject")
+        ))?;
     }
     Ok(Exit::Ok)
 }
@@ -66,7 +69,10 @@ fn erase(subject: &str, id: Option<&str>, context: &Context) -> Done {
 fn list(context: &Context) -> Done {
     let out = &context.out;
     if !context.data_is_local() || !context.data.is_dir() {
-        let message = format!("no data directory is at `{}`; the keys are only listed where they are", context.data.display());
+        let message = format!(
+            "no data directory is at `{}`; the keys are only listed where they are",
+            context.data.display()
+        );
         return Err(Failure::new(ErrorCode::DataMissing, message));
     }
     let found = personal::subjects(&context.data)

@@ -26,7 +26,11 @@ pub(crate) fn named(
     };
     for record in reader.records(reader.first_idx(), Some(through)) {
         let record = record?;
-        record.events.iter().filter_map(content).for_each(|data| marks.mark(data));
+        record
+            .events
+            .iter()
+            .filter_map(content)
+            .for_each(|data| marks.mark(data));
         // The arguments of a command that is over within its record are in its input alone.
         if let Ok(Input::Submit(submit)) = serde_ipld_dagcbor::from_slice(&record.input) {
             marks.mark(&submit.envelope.payload);
@@ -46,7 +50,9 @@ pub(crate) fn named(
         .for_each(|value| marks.mark(value));
     for hash in std::mem::take(&mut marks.sealed) {
         if let Some(bytes) = blobs.get(&hash)? {
-            marks.keep.extend(personal::refs(&String::from_utf8_lossy(&bytes)));
+            marks
+                .keep
+                .extend(personal::refs(&String::from_utf8_lossy(&bytes)));
         }
     }
     Ok(marks.keep)

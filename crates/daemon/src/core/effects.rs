@@ -85,13 +85,12 @@ impl Effects {
                 return;
             };
             let originals = self.originals.remove(&start.seq);
-            let (vault, blobs, personal) = (
-                Arc::clone(&self.vault),
-                self.blobs.clone(),
-                self.personal.clone(),
-            );
+            let (vault, blobs, personal) =
+                (Arc::clone(&self.vault), self.blobs.clone(), self.personal.clone());
             self.door.start_with(start.seq, move || {
-                let job = prepare(&start, originals, &vault, &blobs, |value| personal.open_all(&tenant, value));
+                let job = prepare(&start, originals, &vault, &blobs, |value| {
+                    personal.open_all(&tenant, value)
+                });
                 crash::point("effect_prepared");
                 job
             });

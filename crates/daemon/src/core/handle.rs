@@ -338,7 +338,10 @@ fn admit(rules: &Rules, envelope: &Envelope) -> Result<(), Fault> {
         ("/id", envelope.id.as_ref().map(|id| id.as_str())),
         ("/sessionId", envelope.session.as_ref().map(|id| id.as_str())),
         ("/idempotencyKey", envelope.key.as_ref().map(|key| key.as_str())),
-        ("/correlationId", envelope.correlation.as_ref().map(|id| id.as_str())),
+        (
+            "/correlationId",
+            envelope.correlation.as_ref().map(|id| id.as_str()),
+        ),
         ("/causationId", envelope.causation.as_ref().map(|id| id.as_str())),
     ];
     for (at, text) in named {

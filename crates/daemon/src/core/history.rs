@@ -45,7 +45,10 @@ impl History {
         let filter = parse(tenant, filter)?;
         let page = self.with_index(published, |index| index.query(&filter))?;
         let mut out = Map::new();
-        out.insert("commands".into(), page.rows.iter().map(|row| row_json(row, &self.rules)).collect());
+        out.insert(
+            "commands".into(),
+            page.rows.iter().map(|row| row_json(row, &self.rules)).collect(),
+        );
         if let Some(cursor) = page.next_cursor {
             out.insert("nextCursor".into(), cursor.to_string().into());
         }

@@ -142,14 +142,7 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
         writer: opened.writer,
         inbox: messages,
         shared,
-        effects: Effects::new(
-            door,
-            vault,
-            opened.blobs,
-            personal,
-            weak.clone(),
-            runtime.clone(),
-        ),
+        effects: Effects::new(door, vault, opened.blobs, personal, weak.clone(), runtime.clone()),
         snapshots: Snapshots {
             keeper: opened.keeper,
             tree: opened.tree,
@@ -271,7 +264,11 @@ fn shared(options: &CoreOptions, kept: Kept, clocks: Clocks, opened: &Opened, st
         state: state.clone(),
         head: state.next_idx,
     };
-    let Kept { keys, personal, rules } = kept;
+    let Kept {
+        keys,
+        personal,
+        rules,
+    } = kept;
     let history = History::new(&options.data, opened.reader.clone(), Arc::clone(&rules));
     Shared {
         keys,

@@ -220,8 +220,9 @@ impl EngineThread {
             crash::point("subject_erase_recorded");
             self.shared.personal.erase(data).map_err(|error| {
                 let message = format!("the key of an erased subject cannot be destroyed ({error})");
-                Fault::new(ErrorCode::JournalPoisoned, message)
-                    .with_hint("mend the disk and start again: the erasure is on record and is finished at the start")
+                Fault::new(ErrorCode::JournalPoisoned, message).with_hint(
+                    "mend the disk and start again: the erasure is on record and is finished at the start",
+                )
             })?;
         }
         Ok(())

@@ -79,7 +79,11 @@ impl SubjectKeys {
             Err(error) => return Err(error),
         };
         let key = SubjectKey::from_bytes(&bytes).ok_or_else(|| {
-            let message = format!("{} has {} bytes, expected {FILE_BYTES}", path.display(), bytes.len());
+            let message = format!(
+                "{} has {} bytes, expected {FILE_BYTES}",
+                path.display(),
+                bytes.len()
+            );
             io::Error::other(message)
         })?;
         // A crash in the middle of destroying one leaves zeros.
@@ -93,7 +97,10 @@ impl SubjectKeys {
             return Ok(key);
         }
         if !self.folder.exists() {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&self.folder)?;
             if let Some(above) = self.folder.parent() {
                 File::open(above)?.sync_all()?;
             }
@@ -147,7 +154,9 @@ impl SubjectKeys {
         let mut found = Vec::new();
         for entry in entries {
             let name = entry?.file_name();
-            let hash: Option<Hash> = name.to_str().and_then(|name| name.strip_suffix(".key")?.parse().ok());
+            let hash: Option<Hash> = name
+                .to_str()
+                .and_then(|name| name.strip_suffix(".key")?.parse().ok());
             found.extend(hash);
         }
         found.sort();
@@ -181,7 +190,10 @@ mod tests {
         assert_eq!(keys.subjects().unwrap(), []);
         let second = keys.get_or_make(&subject).unwrap();
         assert_ne!(first.id, second.id);
-        assert!(!keys.destroy(&subject, &first.id_hex()).unwrap(), "an old erasure spares a new key");
+        assert!(
+            !keys.destroy(&subject, &first.id_hex()).unwrap(),
+            "an old erasure spares a new key"
+        );
         assert!(keys.get(&subject).unwrap().is_some());
     }
 

@@ -68,7 +68,9 @@ impl Personal {
             if refs.contains_key(&name) {
                 continue;
             }
-            let hash = self.seal_one(tenant, subject, inner).map_err(|error| unkept(&error))?;
+            let hash = self
+                .seal_one(tenant, subject, inner)
+                .map_err(|error| unkept(&error))?;
             let text = inner.as_str().filter(|text| text.len() >= SPREAD_BYTES_MIN);
             texts.extend(text.map(|text| (text.to_owned(), text_marker(Class::Personal, &hash.to_string()))));
             refs.insert(name, hash);
@@ -94,7 +96,11 @@ impl Personal {
     /// `NOT_FOUND` where the tenant has none, `PERSONAL_DATA_ERASED`.
     pub(crate) fn open(&self, tenant: &Tenant, hash: &Hash) -> Result<Value, Fault> {
         let missing = || Fault::new(ErrorCode::NotFound, format!("no personal value {hash} is kept"));
-        let bytes = self.blobs.get(hash).map_err(|error| unread(&error))?.ok_or_else(missing)?;
+        let bytes = self
+            .blobs
+            .get(hash)
+            .map_err(|error| unread(&error))?
+            .ok_or_else(missing)?;
         let sealed = Sealed::parse(&bytes)
             .filter(|sealed| sealed.tenant == self.names.tenant(tenant))
             .ok_or_else(missing)?;
@@ -111,7 +117,9 @@ impl Personal {
         self.fill(tenant, value, &mut opened)?;
         let mut secrets = Vec::new();
         for (hash, value) in &opened {
-            leaves(value, &mut |text| secrets.push(Secret::personal(hash.to_string(), text)));
+            leaves(value, &mut |text| {
+                secrets.push(Secret::personal(hash.to_string(), text))
+            });
         }
         Ok(secrets)
     }
@@ -133,7 +141,9 @@ impl Personal {
                 }
                 Ok(())
             }
-            Value::Array(items) => items.iter_mut().try_for_each(|item| self.fill(tenant, item, opened)),
+            Value::Array(items) => items
+                .iter_mut()
+                .try_for_each(|item| self.fill(tenant, item, opened)),
             Value::Object(members) => members
                 .values_mut()
                 .try_for_each(|member| self.fill(tenant, member, opened)),
@@ -141,12 +151,7 @@ impl Personal {
         }
     }
 
-    fn once(
-        &self,
-        tenant: &Tenant,
-        hash: Hash,
-        opened: &mut BTreeMap<Hash, Value>,
-    ) -> Result<Value, Fault> {
+    fn once(&self, tenant: &Tenant, hash: Hash, opened: &mut BTreeMap<Hash, Value>) -> Result<Value, Fault> {
         if let Some(value) = opened.get(&hash) {
             return Ok(value.clone());
         }
@@ -211,7 +216,8 @@ impl Personal {
     pub(crate) fn erase(&self, data: &Json) -> io::Result<()> {
         let data = data.to_value();
         let text = |name: &str| data.get(name).and_then(Value::as_str);
-        let subject = text("subject").and_then(|subject| subject.strip_prefix(marks::SUBJECT_PREFIX)?.parse().ok());
+        let subject =
+            text("subject").and_then(|subject| subject.strip_prefix(marks::SUBJECT_PREFIX)?.parse().ok());
         if let (Some(subject), Some(key)) = (subject, text("key")) {
             self.keys.destroy(&subject, key)?;
         }
@@ -249,7 +255,9 @@ pub fn reveal(data: &Path, storage: Arc<dyn Storage>, document: &mut Value) -> R
         let Some(bytes) = blobs.get(&hash).map_err(|error| unread(&error))? else {
             continue;
         };
-        let Some(sealed) = Sealed::parse(&bytes) else { continue };
+        let Some(sealed) = Sealed::parse(&bytes) else {
+            continue;
+        };
         match opened(&keys, &sealed, &hash) {
             Ok(value) => drop(values.insert(hash, value)),
             Err(fault) if fault.code == ErrorCode::PersonalDataErased => erased += 1,
@@ -287,10 +295,12 @@ pub fn put_in_place(document: &mut Value, values: &BTreeMap<Hash, Value>) {
 
 /// The sealed blobs that a text of JSON names, in markers and in texts.
 pub fn refs(json: &str) -> impl Iterator<Item = Hash> + '_ {
-    ["{\"$redacted\":\"personal\",\"ref\":\"", TEXT_MARKER].into_iter().flat_map(move |before| {
-        json.match_indices(before)
-            .filter_map(|(at, found)| json.get(at + found.len()..)?.get(..HASH_CHARS)?.parse().ok())
-    })
+    ["{\"$redacted\":\"personal\",\"ref\":\"", TEXT_MARKER]
+        .into_iter()
+        .flat_map(move |before| {
+            json.match_indices(before)
+                .filter_map(|(at, found)| json.get(at + found.len()..)?.get(..HASH_CHARS)?.parse().ok())
+        })
 }
 
 /// The reference of a marker of a personal value.
@@ -326,12 +336,18 @@ fn opened(keys: &SubjectKeys, sealed: &Sealed<'_>, hash: &Hash) -> Result<Value,
 }
 
 fn unkept(error: &io::Error) -> Fault {
-    Fault::new(ErrorCode::Internal, format!("the keys and blobs of personal values: {error}"))
-        .with_hint("check the disk and the permissions of the data directory")
+    Fault::new(
+        ErrorCode::Internal,
+        format!("the keys and blobs of personal values: {error}"),
+    )
+    .with_hint("check the disk and the permissions of the data directory")
 }
 
 fn unread(error: &ReadError) -> Fault {
-    Fault::new(ErrorCode::JournalDamaged, format!("a sealed value in `{}`: {error}", Area::Blobs.folder()))
+    Fault::new(
+        ErrorCode::JournalDamaged,
+        format!("a sealed value in `{}`: {error}", Area::Blobs.folder()),
+    )
 }
 
 fn collect<'a>(value: &'a Value, found: &mut Vec<(&'a str, &'a Value)>) {
@@ -345,7 +361,10 @@ fn collect<'a>(value: &'a Value, found: &mut Vec<(&'a str, &'a Value)>) {
 
 fn replace(value: &mut Value, refs: &BTreeMap<(String, String), Hash>) {
     if let Some((subject, inner)) = marks::personal(value) {
-        let hash = refs.get(&(subject.to_owned(), inner.to_string())).copied().unwrap_or_default();
+        let hash = refs
+            .get(&(subject.to_owned(), inner.to_string()))
+            .copied()
+            .unwrap_or_default();
         *value = marker(Class::Personal, &hash.to_string());
         return;
     }

@@ -97,11 +97,18 @@ mod tests {
         assert_eq!((sealed.subject, sealed.tenant), (subject, tenant));
         assert_eq!(sealed.open(&key(1)), Some(value.clone()));
         assert_eq!(sealed.open(&key(2)), None);
-        assert_ne!(bytes, seal(&key(1), &subject, &tenant, &value).unwrap(), "each has its own nonce");
+        assert_ne!(
+            bytes,
+            seal(&key(1), &subject, &tenant, &value).unwrap(),
+            "each has its own nonce"
+        );
         for at in 0..bytes.len() {
             let mut other = bytes.clone();
             other[at] ^= 1;
-            assert!(Sealed::parse(&other).is_none_or(|sealed| sealed.open(&key(1)).is_none()), "byte {at}");
+            assert!(
+                Sealed::parse(&other).is_none_or(|sealed| sealed.open(&key(1)).is_none()),
+                "byte {at}"
+            );
         }
         for length in 0..bytes.len() {
             assert!(Sealed::parse(&bytes[..length]).is_none_or(|sealed| sealed.open(&key(1)).is_none()));

@@ -177,7 +177,8 @@ mod tests {
 
     #[test]
     fn what_an_operator_switches_off_is_not_looked_for() {
-        let off = Rules::parse(&json!({"version": 1, "detect": {"cards": false, "privateKeys": false}})).unwrap();
+        let off =
+            Rules::parse(&json!({"version": 1, "detect": {"cards": false, "privateKeys": false}})).unwrap();
         let text = "4111111111111111 -----BEGIN PRIVATE KEY-----";
         assert!(!off.can_refuse(text));
         assert_eq!(guarded(off, &[], text, 3), text);

@@ -118,10 +118,7 @@ impl Keys {
 fn header_of(bytes: &[u8], tag: &[u8]) -> Header {
     let rest = bytes.get(tag.len()..).unwrap_or_default();
     let plain = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b' ';
-    let label_bytes = rest
-        .iter()
-        .position(|byte| !plain(byte))
-        .unwrap_or(rest.len());
+    let label_bytes = rest.iter().position(|byte| !plain(byte)).unwrap_or(rest.len());
     if label_bytes > LABEL_BYTES_MAX {
         return Header::Other;
     }
@@ -355,7 +352,12 @@ fn is_card(digits: &[u8]) -> bool {
 
 /// Whether an issuer's numbers begin so and are so long.
 fn issued(digits: &[u8]) -> bool {
-    let first = |count: usize| digits.iter().take(count).fold(0_u32, |n, digit| n * 10 + u32::from(*digit));
+    let first = |count: usize| {
+        digits
+            .iter()
+            .take(count)
+            .fold(0_u32, |n, digit| n * 10 + u32::from(*digit))
+    };
     let (two, three, four, six) = (first(2), first(3), first(4), first(6));
     match digits.len() {
         13 => first(1) == 4,
@@ -423,18 +425,28 @@ mod tests {
             ("pay 4111-1111-1111-1111.", "pay #."),
             ("amex 3782 822463 10005, 378282246310005", "amex #, #"),
             ("mc=5555555555554444;2223003122003222", "mc=#;#"),
-            ("discover 6011111111111117 jcb 3530111333300000", "discover # jcb #"),
+            (
+                "discover 6011111111111117 jcb 3530111333300000",
+                "discover # jcb #",
+            ),
             ("diners 30569309025904 and 3056 930902 5904", "diners # and #"),
             ("union 6200000000000005", "union #"),
             ("visa 4222222222222 visa 4000000000000000006", "visa # visa #"),
             ("12 4111 1111 1111 1111 07", "12 # 07"),
             ("1-2 4111 1111 1111 1111", "1-2 #"),
             ("1 2 3 4 5 6 7 8 9 4111111111111111 10", "1 2 3 4 5 6 7 8 9 # 10"),
-            (r#"{"pan":"4111111111111111","n":4111111111111111}"#, r##"{"pan":"#","n":#}"##),
+            (
+                r#"{"pan":"4111111111111111","n":4111111111111111}"#,
+                r##"{"pan":"#","n":#}"##,
+            ),
             ("4111111111111111\n4111111111111111\n", "#\n#\n"),
         ] {
             for size in [1, 2, 3, 5, 7, 16, 1000] {
-                assert_eq!(cards(text, size), expected.replace('#', MARKER), "{text} in chunks of {size}");
+                assert_eq!(
+                    cards(text, size),
+                    expected.replace('#', MARKER),
+                    "{text} in chunks of {size}"
+                );
             }
         }
     }
@@ -493,16 +505,29 @@ mod tests {
     #[test]
     fn private_keys_are_taken_out_wherever_chunks_are_cut() {
         let body = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC\nqwertyuiop==\n";
-        for label in ["PRIVATE KEY", "RSA PRIVATE KEY", "OPENSSH PRIVATE KEY", "PGP PRIVATE KEY BLOCK"] {
+        for label in [
+            "PRIVATE KEY",
+            "RSA PRIVATE KEY",
+            "OPENSSH PRIVATE KEY",
+            "PGP PRIVATE KEY BLOCK",
+        ] {
             let text = format!("a --- b\n-----BEGIN {label}-----\n{body}-----END {label}-----\nafter -----");
             for size in [1, 2, 3, 10, 11, 30, 1000] {
-                assert_eq!(keys(&text, size), format!("a --- b\n{MARKER}\nafter -----"), "{label}, {size}");
+                assert_eq!(
+                    keys(&text, size),
+                    format!("a --- b\n{MARKER}\nafter -----"),
+                    "{label}, {size}"
+                );
             }
         }
         let two = format!("-----BEGIN PRIVATE KEY-----\n{body}-----END PRIVATE KEY-----\n").repeat(2);
         assert_eq!(keys(&two, 7), format!("{MARKER}\n{MARKER}\n"));
         let cut = format!("x -----BEGIN EC PRIVATE KEY-----\n{body}");
-        assert_eq!(keys(&cut, 5), format!("x {MARKER}"), "without an end all that follows goes");
+        assert_eq!(
+            keys(&cut, 5),
+            format!("x {MARKER}"),
+            "without an end all that follows goes"
+        );
     }
 
     #[test]
@@ -523,7 +548,10 @@ mod tests {
 
     #[test]
     fn a_beginning_alone_does_not_swallow_everything() {
-        let manual = format!("-----BEGIN PRIVATE KEY-----{}", "a line of a manual\n".repeat(10_000));
+        let manual = format!(
+            "-----BEGIN PRIVATE KEY-----{}",
+            "a line of a manual\n".repeat(10_000)
+        );
         let left = keys(&manual, 4096);
         assert!(left.len() > manual.len() - KEY_BYTES_MAX - 5000, "{}", left.len());
     }

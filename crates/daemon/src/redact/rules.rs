@@ -79,7 +79,10 @@ impl Rules {
         };
         let bytes = std::fs::read(path).map_err(|error| wrong(format!("they cannot be read ({error})")))?;
         if bytes.len() > FILE_BYTES_MAX {
-            return Err(wrong(format!("expected at most {FILE_BYTES_MAX} bytes, got {}", bytes.len())));
+            return Err(wrong(format!(
+                "expected at most {FILE_BYTES_MAX} bytes, got {}",
+                bytes.len()
+            )));
         }
         let value = parse_strict(&bytes).map_err(|error| wrong(format!("expected JSON ({error})")))?;
         Rules::parse(&value).map_err(wrong)
@@ -91,7 +94,11 @@ impl Rules {
     /// As [`Rules::read`].
     pub fn of(data: &Path) -> Result<Rules, Fault> {
         let path = data.join("classes.json");
-        if path.exists() { Rules::read(&path) } else { Ok(Rules::default()) }
+        if path.exists() {
+            Rules::read(&path)
+        } else {
+            Ok(Rules::default())
+        }
     }
 
     /// Reads rules.
@@ -109,7 +116,9 @@ impl Rules {
             for (name, rule) in object(members, "/members")? {
                 let at = format!("/members/{}", shorten(name));
                 free(name, &at)?;
-                rules.members.insert(name.to_ascii_lowercase(), member(rule, &at)?);
+                rules
+                    .members
+                    .insert(name.to_ascii_lowercase(), member(rule, &at)?);
             }
         }
         if let Some(patterns) = file.get("patterns") {
@@ -147,15 +156,25 @@ impl Rules {
 
     /// Whether anything is to be found that the fixed rules do not know.
     pub(super) fn find_secrets(&self) -> bool {
-        self.members.values().any(|member| matches!(member, Member::Secret))
+        self.members
+            .values()
+            .any(|member| matches!(member, Member::Secret))
             || self.patterns.iter().any(|pattern| pattern.class == Class::Secret)
     }
 
     /// The secrets that these rules and the fixed ones find in a text, ascending, without overlap.
     pub(super) fn find_in_text(&self, text: &str, mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
-        let whole = |range: &Range<usize>| text.is_char_boundary(range.start) && text.is_char_boundary(range.end);
-        for pattern in self.patterns.iter().filter(|pattern| pattern.class == Class::Secret) {
-            let ranges = pattern.expression.find_iter(text.as_bytes()).map(|one| one.range());
+        let whole =
+            |range: &Range<usize>| text.is_char_boundary(range.start) && text.is_char_boundary(range.end);
+        for pattern in self
+            .patterns
+            .iter()
+            .filter(|pattern| pattern.class == Class::Secret)
+        {
+            let ranges = pattern
+                .expression
+                .find_iter(text.as_bytes())
+                .map(|one| one.range());
             found.extend(ranges.filter(whole));
         }
         found.sort_by_key(|range| (range.start, range.end));
@@ -216,9 +235,18 @@ impl Rules {
     /// Whether anything in a text of JSON can be refused, found out without parsing it.
     #[must_use]
     pub fn can_refuse(&self, json: &str) -> bool {
-        let named = self.members.values().any(|member| matches!(member, Member::Prohibited));
-        let pattern = self.patterns.iter().any(|pattern| pattern.class == Class::Prohibited);
-        named || pattern || (self.cards && digits(json)) || (self.private_keys && json.contains("-----BEGIN "))
+        let named = self
+            .members
+            .values()
+            .any(|member| matches!(member, Member::Prohibited));
+        let pattern = self
+            .patterns
+            .iter()
+            .any(|pattern| pattern.class == Class::Prohibited);
+        named
+            || pattern
+            || (self.cards && digits(json))
+            || (self.private_keys && json.contains("-----BEGIN "))
     }
 
     fn found(&self, text: &str) -> Option<String> {
@@ -259,7 +287,9 @@ impl Rules {
     /// Whether any member is classed as personal.
     #[must_use]
     pub fn mark_members(&self) -> bool {
-        self.members.values().any(|member| matches!(member, Member::Personal(_)))
+        self.members
+            .values()
+            .any(|member| matches!(member, Member::Personal(_)))
     }
 
     fn mark_all(&self, value: &mut Value, at: &str) -> Result<bool, Fault> {
@@ -270,14 +300,21 @@ impl Rules {
                 let names: Vec<String> = members.keys().cloned().collect();
                 for name in names {
                     let place = format!("{at}/{}", shorten(&name));
+                    if members.get(&name).is_none_or(Value::is_null) {
+                        continue;
+                    }
                     let subject = match self.member(&name) {
                         Some(Member::Personal(Subject::Fixed(subject))) => Some(subject.clone()),
-                        Some(Member::Personal(Subject::Beside(beside))) => Some(subject_beside(members, beside, &place)?),
+                        Some(Member::Personal(Subject::Beside(beside))) => {
+                            Some(subject_beside(members, beside, &place)?)
+                        }
                         _ => None,
                     };
-                    let Some(member) = members.get_mut(&name) else { continue };
+                    let Some(member) = members.get_mut(&name) else {
+                        continue;
+                    };
                     match subject {
-                        _ if member.is_null() || parse_marker(member).is_some() || marks::personal(member).is_some() => {}
+                        _ if parse_marker(member).is_some() || marks::personal(member).is_some() => {}
                         Some(subject) => {
                             // Marks within are opened: the whole member is sealed as one.
                             *member = json!({marks::PERSONAL: {"subject": subject, "value": marks::unmarked(member)}});
@@ -305,8 +342,15 @@ impl Rules {
             Member::Prohibited => Class::Prohibited,
             Member::Personal(_) => Class::Personal,
         };
-        let classes = self.members.iter().map(|(name, member)| (name.clone(), class(member)));
-        let keep = if internal_too { Class::Public } else { Class::Internal };
+        let classes = self
+            .members
+            .iter()
+            .map(|(name, member)| (name.clone(), class(member)));
+        let keep = if internal_too {
+            Class::Public
+        } else {
+            Class::Internal
+        };
         ByName::new(classes, keep).redact(value);
     }
 }
@@ -334,19 +378,25 @@ fn subject_beside(members: &Map<String, Value>, beside: &str, at: &str) -> Resul
         _ => None,
     };
     named.filter(|name| marks::is_subject(name)).ok_or_else(|| {
-        let message = format!("{at}: it is personal, and the member `{beside}` beside it does not name its subject");
+        let message =
+            format!("{at}: it is personal, and the member `{beside}` beside it does not name its subject");
         Fault::new(ErrorCode::InvalidInput, message)
             .with_hint("give the member that names the subject, or mark the value with `$personal`")
     })
 }
 
 fn refused(at: &str, what: &str) -> Fault {
-    Fault::new(ErrorCode::ProhibitedData, format!("{at}: {what}, so nothing of this command is taken in"))
-        .with_details(&json!({"pointer": at}))
+    Fault::new(
+        ErrorCode::ProhibitedData,
+        format!("{at}: {what}, so nothing of this command is taken in"),
+    )
+    .with_details(&json!({"pointer": at}))
 }
 
 fn object<'a>(value: &'a Value, at: &str) -> Result<&'a Map<String, Value>, String> {
-    value.as_object().ok_or_else(|| format!("{at}: expected an object"))
+    value
+        .as_object()
+        .ok_or_else(|| format!("{at}: expected an object"))
 }
 
 fn known(members: &Map<String, Value>, at: &str, names: &[&str]) -> Result<(), String> {
@@ -382,7 +432,10 @@ fn member(rule: &Value, at: &str) -> Result<Member, String> {
         Value::String(word) => (word.as_str(), None),
         Value::Object(members) => {
             known(members, at, &["class", "subject", "subjectFrom"])?;
-            (members.get("class").and_then(Value::as_str).unwrap_or_default(), Some(members))
+            (
+                members.get("class").and_then(Value::as_str).unwrap_or_default(),
+                Some(members),
+            )
         }
         _ => return Err(format!("{at}: expected a class or an object")),
     };
@@ -394,7 +447,9 @@ fn member(rule: &Value, at: &str) -> Result<Member, String> {
         (Some(Class::Personal), None, Some(beside)) if !beside.is_empty() => {
             Ok(Member::Personal(Subject::Beside(beside.to_owned())))
         }
-        (Some(Class::Personal), ..) => Err(format!("{at}: `personal` needs either `subject` or `subjectFrom`")),
+        (Some(Class::Personal), ..) => Err(format!(
+            "{at}: `personal` needs either `subject` or `subjectFrom`"
+        )),
         (Some(_), Some(_), _) | (Some(_), _, Some(_)) => Err(format!("{at}: only `personal` has a subject")),
         (Some(Class::Secret), ..) => Ok(Member::Secret),
         (Some(Class::Prohibited), ..) => Ok(Member::Prohibited),
@@ -410,7 +465,10 @@ fn pattern(rule: &Value, at: &str) -> Result<Pattern, String> {
     let members = object(rule, at)?;
     known(members, at, &["name", "pattern", "class"])?;
     let text = |name: &str| {
-        let text = members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let text = members
+            .get(name)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty());
         text.ok_or_else(|| format!("{at}/{name}: expected text"))
     };
     let class = match Class::parse(text("class")?) {
@@ -423,7 +481,9 @@ fn pattern(rule: &Value, at: &str) -> Result<Pattern, String> {
         .build()
         .map_err(|error| format!("{at}/pattern: {error}"))?;
     if expression.is_match(b"") {
-        return Err(format!("{at}/pattern: it matches the empty text, so it would match everywhere"));
+        return Err(format!(
+            "{at}/pattern: it matches the empty text, so it would match everywhere"
+        ));
     }
     Ok(Pattern {
         name: text("name")?.to_owned(),
@@ -447,13 +507,34 @@ mod tests {
         wrong(&json!([]), ": expected an object");
         wrong(&json!({}), "/version");
         wrong(&json!({"version": 1, "rules": []}), "/rules: unknown member");
-        wrong(&json!({"version": 1, "members": {"pin": "private"}}), "/members/pin: expected the class");
-        wrong(&json!({"version": 1, "members": {"mail": "personal"}}), "/members/mail: `personal` needs");
-        wrong(&json!({"version": 1, "members": {"mail": {"class": "secret", "subject": "x"}}}), "/members/mail: only");
-        wrong(&json!({"version": 1, "members": {"ARGV": "secret"}}), "/members/ARGV: `ARGV` is an argument of `shell.run`");
-        wrong(&json!({"version": 1, "patterns": [{"name": "n", "pattern": "(", "class": "secret"}]}), "/patterns/0/pattern");
-        wrong(&json!({"version": 1, "patterns": [{"name": "n", "pattern": "x*", "class": "secret"}]}), "/patterns/0/pattern");
-        wrong(&json!({"version": 1, "patterns": [{"name": "n", "pattern": "x", "class": "public"}]}), "/patterns/0/class");
+        wrong(
+            &json!({"version": 1, "members": {"pin": "private"}}),
+            "/members/pin: expected the class",
+        );
+        wrong(
+            &json!({"version": 1, "members": {"mail": "personal"}}),
+            "/members/mail: `personal` needs",
+        );
+        wrong(
+            &json!({"version": 1, "members": {"mail": {"class": "secret", "subject": "x"}}}),
+            "/members/mail: only",
+        );
+        wrong(
+            &json!({"version": 1, "members": {"ARGV": "secret"}}),
+            "/members/ARGV: `ARGV` is an argument of `shell.run`",
+        );
+        wrong(
+            &json!({"version": 1, "patterns": [{"name": "n", "pattern": "(", "class": "secret"}]}),
+            "/patterns/0/pattern",
+        );
+        wrong(
+            &json!({"version": 1, "patterns": [{"name": "n", "pattern": "x*", "class": "secret"}]}),
+            "/patterns/0/pattern",
+        );
+        wrong(
+            &json!({"version": 1, "patterns": [{"name": "n", "pattern": "x", "class": "public"}]}),
+            "/patterns/0/class",
+        );
         wrong(&json!({"version": 1, "detect": {"cards": 1}}), "/detect/cards");
     }
 
@@ -462,7 +543,10 @@ mod tests {
         let of = |file: Value| Rules::parse(&file).unwrap().hash();
         assert_eq!(Rules::default().hash(), None);
         assert_ne!(of(json!({"version": 1})), None);
-        assert_ne!(of(json!({"version": 1})), of(json!({"version": 1, "members": {"pin": "secret"}})));
+        assert_ne!(
+            of(json!({"version": 1})),
+            of(json!({"version": 1, "members": {"pin": "secret"}}))
+        );
     }
 
     #[test]
@@ -476,21 +560,35 @@ mod tests {
             (json!({"4111111111111111": 1}), "/payload", "4111"),
             (json!({"x": {"PIN": 1234}}), "/payload/x/PIN", "1234"),
             (json!({"x": "badge EMP-123456"}), "/payload/x", "123456"),
-            (json!({"x": "-----BEGIN PRIVATE KEY-----\nMIIE"}), "/payload/x", "MIIE"),
+            (
+                json!({"x": "-----BEGIN PRIVATE KEY-----\nMIIE"}),
+                "/payload/x",
+                "MIIE",
+            ),
         ] {
             assert!(rules.can_refuse(&payload.to_string()), "{pointer}");
             let fault = rules.admit(&payload, "/payload").unwrap_err();
             assert_eq!(fault.code, ErrorCode::ProhibitedData);
-            assert!(fault.message.starts_with(&format!("{pointer}: ")), "{}", fault.message);
+            assert!(
+                fault.message.starts_with(&format!("{pointer}: ")),
+                "{}",
+                fault.message
+            );
             assert!(!fault.message.contains(value), "{}", fault.message);
         }
-        assert!(rules.admit(&json!({"x": "EMP-1234567", "pin": null}), "/payload").is_ok());
+        assert!(
+            rules
+                .admit(&json!({"x": "EMP-1234567", "pin": null}), "/payload")
+                .is_ok()
+        );
     }
 
     #[test]
     fn an_ordinary_command_is_not_parsed_for_it() {
         let rules = Rules::default();
-        assert!(!rules.can_refuse(r#"{"key":"step","value":{"n":1234567,"id":"0b0f8e4c-6f0e-4d0a-9c39-0d4f0a1b2c3d"}}"#));
+        assert!(!rules.can_refuse(
+            r#"{"key":"step","value":{"n":1234567,"id":"0b0f8e4c-6f0e-4d0a-9c39-0d4f0a1b2c3d"}}"#
+        ));
     }
 
     #[test]
@@ -505,8 +603,13 @@ mod tests {
             json!({"list": [{"email": {"$personal": {"subject": "7", "value": "a@x.org"}}, "customer": 7}],
                 "staff": {"$personal": {"subject": "staff", "value": {"n": 1}}}, "other": 1, "email": null})
         );
-        assert!(!rules.mark(&mut value, "/payload").unwrap(), "marking twice changes nothing");
-        let fault = rules.mark(&mut json!({"email": "a@x.org"}), "/payload").unwrap_err();
+        assert!(
+            !rules.mark(&mut value, "/payload").unwrap(),
+            "marking twice changes nothing"
+        );
+        let fault = rules
+            .mark(&mut json!({"email": "a@x.org"}), "/payload")
+            .unwrap_err();
         assert!(fault.message.starts_with("/payload/email: "), "{}", fault.message);
     }
 }

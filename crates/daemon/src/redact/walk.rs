@@ -55,7 +55,10 @@ impl Walk<'_> {
             .iter()
             .any(|name| members.get(*name).and_then(Value::as_str).is_some_and(is_secret));
         for (name, member) in members.iter_mut() {
-            self.value(member, secret || is_secret(name) || self.rules.is_secret(name) || (named && name == "value"));
+            self.value(
+                member,
+                secret || is_secret(name) || self.rules.is_secret(name) || (named && name == "value"),
+            );
         }
     }
 

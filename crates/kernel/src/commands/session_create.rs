@@ -54,7 +54,8 @@ fn metadata(arguments: &Value) -> Result<Vec<(String, Json)>, Fault> {
         None => &none,
         Some(Value::Object(members)) if !members.contains_key("$redacted") => members,
         Some(Value::Object(_)) => {
-            let message = "/payload/metadata: expected an object whose members may be marked, got one mark for all";
+            let message =
+                "/payload/metadata: expected an object whose members may be marked, got one mark for all";
             return Err(Fault::new(ErrorCode::InvalidInput, message));
         }
         Some(_) => {

@@ -8,7 +8,10 @@ use actum_model::{Json, Outcome};
 use serde_json::{Value, json};
 
 pub(super) fn run(decider: &mut Decider<'_>, seq: u64, arguments: &Value) {
-    let subject = arguments.get("subject").and_then(Value::as_str).unwrap_or_default();
+    let subject = arguments
+        .get("subject")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let data = match subject.split_once('/') {
         Some((subject, key)) => json!({"subject": subject, "key": key}),
         None => json!({"subject": subject}),

@@ -422,7 +422,11 @@ pub const CONTRACTS: &[Contract] = &[
         )],
         output: &[
             required("subject", Shape::Text(1, 128), "The keyed hash of its name."),
-            optional("key", Shape::Text(32, 32), "The id of the key destroyed; absent where there was none."),
+            optional(
+                "key",
+                Shape::Text(32, 32),
+                "The id of the key destroyed; absent where there was none.",
+            ),
         ],
         risk: "high",
         idempotent: true,
