@@ -70,11 +70,13 @@ fn personal(value: impl Into<Value>) -> Value {
     json!({"$personal": {"subject": SUBJECT, "value": value}})
 }
 
-fn shell(id: &str, payload: Value) -> Value {
+fn shell(id: &str, payload: impl Into<Value>) -> Value {
+    let payload: Value = payload.into();
     json!({"type": "shell.run", "id": id, "sessionId": "web", "payload": payload})
 }
 
-fn annotate(id: &str, value: Value) -> Value {
+fn annotate(id: &str, value: impl Into<Value>) -> Value {
+    let value: Value = value.into();
     json!({"type": "session.annotate", "id": id, "sessionId": "web", "payload": {"key": "who", "value": value}})
 }
 

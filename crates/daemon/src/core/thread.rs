@@ -209,14 +209,17 @@ impl EngineThread {
         crash::point("decided");
         let committed = flush(&mut self.writer, batch, &pending)?;
         let released = pending.release(&committed);
-        self.erase(&released)?;
+        self.erase(&released, &committed)?;
         Ok(self.release(released, &committed))
     }
 
     /// Destroys the keys of subjects whose erasure is durable, before anybody is told that it is done.
-    fn erase(&self, released: &Released<To>) -> Result<(), Fault> {
-        for event in released.records.iter().flat_map(|(_, events)| events) {
-            let Some(data) = erased(event) else { continue };
+    fn erase(&mut self, released: &Released<To>, committed: &Committed) -> Result<(), Fault> {
+        let events = released.records.iter().flat_map(|(_, events)| events);
+        for data in events.filter_map(erased) {
+            if !committed.durable() {
+                let _synced = self.writer.sync_pending().map_err(|error| poisoned(&error))?;
+            }
             crash::point("subject_erase_recorded");
             self.shared.personal.erase(data).map_err(|error| {
                 let message = format!("the key of an erased subject cannot be destroyed ({error})");

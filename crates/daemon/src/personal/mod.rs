@@ -118,7 +118,7 @@ impl Personal {
         let mut secrets = Vec::new();
         for (hash, value) in &opened {
             leaves(value, &mut |text| {
-                secrets.push(Secret::personal(hash.to_string(), text))
+                secrets.push(Secret::personal(hash.to_string(), text));
             });
         }
         Ok(secrets)
