@@ -480,6 +480,54 @@ fn another_tenant_opens_and_erases_nothing() {
 }
 
 #[test]
+fn an_erasure_is_never_answered_relaxed() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = [
+        "dev",
+        "--listen",
+        "127.0.0.1:0",
+        "--durability",
+        "batched",
+        "--keep-outcomes",
+        "1",
+    ];
+    let daemon = Daemon::start(folder.path(), &args);
+    block_on(async {
+        let client = daemon.client().await;
+        done(&client, &web()).await;
+        let note = done(&client, &annotate("note", personal(VALUE))).await;
+        assert_eq!(note["durability"], "batched", "{note}");
+        let erased = done(&client, &erase("erase")).await;
+        assert_eq!(erased["durability"], Value::Null, "{erased}");
+        assert!(erased["data"]["key"].is_string(), "{erased}");
+        let reference = annotated(&client).await;
+        assert_eq!(
+            open(&client, &reference).await["error"]["code"],
+            "PERSONAL_DATA_ERASED"
+        );
+    });
+}
+
+/// The bug: the key was replaced by a marker, the kernel found no key, and the command ended in nothing; its caller
+/// was given the answer of the one behind it.
+#[test]
+fn an_argument_that_is_taken_for_a_secret_ends_its_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::dev(folder.path());
+    block_on(async {
+        let client = daemon.client().await;
+        done(&client, &web()).await;
+        let mut command = annotate("key", 1);
+        command["payload"]["key"] = "AKIAIOSFODNN7EXAMPLE".into();
+        let answer = client.submit(&command).await.unwrap();
+        assert_eq!(answer["id"], "key", "{answer}");
+        assert_eq!(answer["error"]["code"], "INVALID_INPUT", "{answer}");
+        assert_eq!(answer["outcome"], "failed", "{answer}");
+        done(&client, &annotate("next", 2)).await;
+    });
+}
+
+#[test]
 fn a_mark_of_the_wrong_shape_is_refused_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let daemon = Daemon::dev(folder.path());
