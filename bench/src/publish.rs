@@ -25,6 +25,7 @@ pub(crate) fn rung(table: &mut Table) {
         node: "bench".into(),
         build: "bench".into(),
         contracts: contract::table_hash(),
+        classes: None,
         config,
     };
     step(&mut state, Input::Boot(boot));

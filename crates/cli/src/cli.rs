@@ -22,6 +22,7 @@ Do things:
   cancel       cancel a command
   resolve      say what became of a command in doubt
   session      list, show, create, delete sessions
+  subject      whom personal values are about: list, erase
 
 Look:
   history      what was done, with lane, sequence and outcome
@@ -96,6 +97,8 @@ enum Command {
     Resolve(commands::resolve::Args),
     /// List, show, create and delete sessions
     Session(commands::session::Args),
+    /// List the subjects of personal values, and erase one
+    Subject(commands::subject::Args),
     /// List what was done, with lane, sequence and outcome
     History(commands::history::Args),
     /// Show one command: arguments, output, outcome
@@ -140,6 +143,7 @@ impl Command {
             Command::Cancel(args) => commands::cancel::run(args, context),
             Command::Resolve(args) => commands::resolve::run(args, context),
             Command::Session(args) => commands::session::run(args, context),
+            Command::Subject(args) => commands::subject::run(args, context),
             Command::History(args) => commands::history::run(args, context),
             Command::Show(args) => commands::show::run(args, context),
             Command::Why(args) => commands::why::run(args, context),

@@ -205,6 +205,90 @@ const REST: &[&str] = &[
     "closed_marked",
 ];
 
+const SUBJECTS: &[&str] = &["subject_key_made", "subject_erase_recorded", "subject_key_zeroed"];
+
+fn about_ann() -> Value {
+    json!({"type": "session.annotate", "id": "ann", "sessionId": "web",
+        "payload": {"key": "who", "value": {"$personal": {"subject": "Ann", "value": "ann@example.org"}}}})
+}
+
+fn erase_ann() -> Value {
+    json!({"type": "subject.erase", "id": "erase", "payload": {"subject": "Ann"}})
+}
+
+/// What `personal.get` answers for the annotation.
+async fn opened(client: &Client) -> Value {
+    let session = json!({"type": "session.get", "sessionId": "web", "payload": {}});
+    let session = client.submit(&session).await.unwrap();
+    let reference = &session["data"]["metadata"]["who"]["ref"];
+    let open = json!({"type": "personal.get", "payload": {"ref": reference}});
+    client.submit(&open).await.unwrap()
+}
+
+#[test]
+fn between_the_key_of_a_subject_and_the_record_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let (_, status) = Armed::start(&data, SUBJECTS[0], 1).work(&[web(), about_ann()]);
+    assert_eq!(status.signal(), Some(SIGKILL));
+    let again = Daemon::dev(&data);
+    assert_eq!(again.run(&["subject", "list"]).ended(0).out.lines().count(), 1);
+    block_on(async {
+        let client = again.client().await;
+        let known = get(&client, "ann").await;
+        assert_eq!(known["error"]["code"], "COMMAND_NOT_FOUND", "{known}");
+        for command in [web(), about_ann()] {
+            assert_eq!(client.submit(&command).await.unwrap()["success"], true);
+        }
+        assert_eq!(opened(&client).await["data"]["value"], "ann@example.org");
+    });
+    again.end();
+    over(&data, &["verify"]).ended(0);
+}
+
+#[test]
+fn between_the_record_of_an_erasure_and_the_end_of_the_key() {
+    for point in &SUBJECTS[1..] {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let before = Daemon::dev(&data);
+        block_on(async {
+            let client = before.client().await;
+            for command in [web(), about_ann()] {
+                assert_eq!(client.submit(&command).await.unwrap()["success"], true);
+            }
+            assert_eq!(opened(&client).await["data"]["value"], "ann@example.org");
+        });
+        before.end();
+        let (answers, status) = Armed::start(&data, point, 1).work(&[erase_ann()]);
+        assert_eq!(status.signal(), Some(SIGKILL), "{point}");
+        assert!(
+            answers.is_empty(),
+            "{point}: nobody was told before the key was gone"
+        );
+        assert_eq!(
+            over(&data, &["subject", "list"]).ended(0).out.lines().count(),
+            1,
+            "{point}"
+        );
+        let again = Daemon::dev(&data);
+        assert_eq!(again.run(&["subject", "list"]).ended(0).out, "", "{point}");
+        block_on(async {
+            let client = again.client().await;
+            assert_eq!(
+                opened(&client).await["error"]["code"],
+                "PERSONAL_DATA_ERASED",
+                "{point}"
+            );
+            let answer = client.submit(&erase_ann()).await.unwrap();
+            assert_eq!(answer["replayed"], true, "{point}: it is on the record: {answer}");
+        });
+        again.end();
+        over(&data, &["verify"]).ended(0);
+        over(&data, &["replay", "--verify"]).ended(0);
+    }
+}
+
 #[test]
 fn at_the_points_of_a_batch() {
     dies_at(JOURNAL, &[1, 3]);
@@ -222,7 +306,7 @@ fn at_the_points_of_segments_snapshots_and_the_end() {
 
 #[test]
 fn every_crash_point_is_died_at() {
-    let mut tested = [JOURNAL, EFFECTS, REST].concat();
+    let mut tested = [JOURNAL, EFFECTS, REST, SUBJECTS].concat();
     let mut known = CRASH_POINTS.to_vec();
     tested.sort_unstable();
     known.sort_unstable();

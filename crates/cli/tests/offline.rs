@@ -395,6 +395,7 @@ fn add_what_nobody_decided(data: &Path, build: Option<&str>) -> u64 {
             node: "here".into(),
             build: build.into(),
             contracts: contract::table_hash(),
+            classes: None,
             config: RealmConfig::default(),
         };
         let stamped = Stamped {

@@ -4,5 +4,6 @@
 pub mod access;
 pub mod core;
 pub mod door;
+pub mod personal;
 pub mod redact;
 pub mod transport;

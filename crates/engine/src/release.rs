@@ -37,7 +37,7 @@ pub(crate) struct OpenBatch<R> {
     pub(crate) dispatches: Vec<u64>,
     pub(crate) stops: Vec<u64>,
     pub(crate) doubts: Vec<(u64, Doubt)>,
-    /// Whether an outcome of an effect is answered.
+    /// Whether an outcome of an effect, or an erasure, is answered.
     pub(crate) effect_answered: bool,
 }
 
@@ -80,7 +80,10 @@ impl<R> OpenBatch<R> {
 
     /// Answers with an outcome.
     pub(crate) fn finished(&mut self, to: R, row: &OutcomeRow, replayed: bool) {
-        self.effect_answered |= contract::find(row.identity.kind.as_str()).is_some_and(|c| c.has_effect());
+        let kind = row.identity.kind.as_str();
+        // A key must not be destroyed on the word of a record that can still be lost.
+        self.effect_answered |=
+            kind == "subject.erase" || contract::find(kind).is_some_and(|c| c.has_effect());
         self.replies.push((to, Response::finished(row, replayed)));
     }
 

@@ -71,6 +71,7 @@ fn every_event() -> Vec<Event> {
             node: "host".to_owned(),
             build: "0.1.0".to_owned(),
             contracts: Hash::of(b"contracts"),
+            classes: None,
             clean: true,
         }),
         Event::ConfigActivated {

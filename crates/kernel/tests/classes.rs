@@ -69,6 +69,7 @@ fn boot(state: &State) -> Decision {
         node: String::new(),
         build: String::new(),
         contracts: Hash::ZERO,
+        classes: None,
         config: RealmConfig::default(),
     };
     at(state, 0, Input::Boot(boot))

@@ -43,6 +43,7 @@ fn booted() -> State {
         node: String::new(),
         build: String::new(),
         contracts: Hash::ZERO,
+        classes: None,
         config: RealmConfig {
             outcome_bytes_max: u64::MAX,
             ..RealmConfig::default()

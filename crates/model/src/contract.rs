@@ -8,6 +8,7 @@ pub use schema::{Faults, Field, Shape};
 pub use table::CONTRACTS;
 
 use crate::hash::Hash;
+use crate::marks;
 use serde_json::{Value, json};
 
 /// How far a command reaches.
@@ -129,7 +130,16 @@ impl Contract {
 
     /// Checks arguments, adding every fault under the JSON pointer `at`.
     pub fn check(&self, payload: &Value, at: &str, faults: &mut Faults) {
-        schema::check_object(self.input, payload, at, faults);
+        if !marks::possible(payload) {
+            return schema::check_object(self.input, payload, at, faults);
+        }
+        marks::check(payload, at, faults);
+        if self.has_effect() {
+            // An effect is given what is marked, so that is what has to fit.
+            schema::check_object(self.input, &marks::unmarked(payload), at, faults);
+        } else {
+            schema::check_object(self.input, payload, at, faults);
+        }
     }
 
     /// JSON Schema (2020-12) of the arguments.

@@ -5,9 +5,10 @@ use crate::error::{ErrorCode, Fault};
 use crate::ids::{CommandId, IdempotencyKey, Kind, Principal, SessionId, Tenant};
 use crate::json::{Json, parse_strict, shorten};
 use crate::limits;
+use crate::marks;
 use crate::response::Response;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Who calls, as the transport authenticated it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -149,6 +150,15 @@ fn read(mut members: Map<String, Value>) -> Result<Envelope, Fault> {
             ));
         }
     };
+    if let Some(pointer) = members
+        .get("payload")
+        .filter(|payload| marks::possible(payload))
+        .and_then(|payload| marks::prohibited(payload, "/payload"))
+    {
+        let message =
+            format!("{pointer}: it is marked as prohibited, so nothing of this command is taken in");
+        return Err(Fault::new(ErrorCode::ProhibitedData, message).with_details(&json!({"pointer": pointer})));
+    }
     let mut faults = Faults::default();
     for name in members.keys().filter(|name| !FIELDS.contains(&name.as_str())) {
         faults.add(

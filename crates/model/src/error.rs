@@ -115,6 +115,10 @@ codes! {
         "follow the command named in `details.retriedBy`";
     SecretUnavailable "SECRET_UNAVAILABLE" 409 false "A secret given inline was lost with the process that held it."
         "put it into `<data>/secrets/NAME`, give it as `$secret:NAME`, and submit again under a new id";
+    PersonalDataErased "PERSONAL_DATA_ERASED" 410 false "A personal value is erased: the key of its subject is gone."
+        "nothing brings it back; if it may be used again, submit it again under a new id";
+    ProhibitedData "PROHIBITED_DATA" 422 false "The command holds data that must not be stored in any form."
+        "take it out and give what stands for it, such as a token of the system that keeps it";
     UncagedRefused "UNCAGED_REFUSED" 403 false "This daemon does not run processes outside a cage."
         "start the daemon with `--allow-uncaged` if that is what you want";
     LimitExceeded "LIMIT_EXCEEDED" 422 false "A stored thing would grow beyond its limit."

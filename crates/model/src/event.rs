@@ -158,6 +158,9 @@ pub struct Booted {
     pub build: String,
     /// Hash of the contract table.
     pub contracts: Hash,
+    /// Hash of the rules of data classes, where the operator has given some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Hash>,
     /// Whether the last run ended in order.
     pub clean: bool,
 }

@@ -11,10 +11,6 @@ use serde::{Deserialize, Serialize};
 /// Something that happens, with everything a decision may read.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all inputs are the large one, and each is moved once"
-)]
 pub enum Input {
     /// The daemon takes up the history.
     Boot(Boot),
@@ -68,6 +64,9 @@ pub struct Boot {
     pub build: String,
     /// Hash of the contract table.
     pub contracts: Hash,
+    /// Hash of the rules of data classes, where the operator has given some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Hash>,
     /// The configuration asked for.
     pub config: RealmConfig,
 }

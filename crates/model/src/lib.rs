@@ -16,6 +16,7 @@ pub mod ids;
 pub mod input;
 pub mod json;
 pub mod limits;
+pub mod marks;
 pub mod outcome;
 mod positional;
 pub mod response;

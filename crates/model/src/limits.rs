@@ -71,6 +71,11 @@ pub const ENV_MAX: usize = 256;
 /// Standard input given inline to a process.
 pub const STDIN_BYTES_MAX: usize = 1024 * 1024;
 
+/// Values marked as personal in one command: each is a sealed blob with syncs of its own.
+pub const PERSONAL_VALUES_MAX: usize = 64;
+/// Name of a subject of personal values.
+pub const SUBJECT_CHARS_MAX: usize = 256;
+
 /// Page of history: default and largest.
 pub const PAGE_DEFAULT: usize = 100;
 /// Largest page of a listing.

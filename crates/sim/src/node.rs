@@ -77,6 +77,7 @@ pub(crate) fn boot_input(config: &RealmConfig) -> Input {
         node: "sim".to_owned(),
         build: "sim".to_owned(),
         contracts: Hash::ZERO,
+        classes: None,
         config: config.clone(),
     })
 }

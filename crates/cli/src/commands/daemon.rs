@@ -9,6 +9,7 @@ use actum_journal::Durability;
 use actum_model::{RealmConfig, config, limits};
 use clap::{Args as ClapArgs, ValueEnum};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 const MIB: u64 = 1024 * 1024;
@@ -73,6 +74,9 @@ struct Shared {
     /// Submissions per second and caller, twice as many in a burst; 0 for no limit
     #[arg(long, value_name = "N", default_value_t = limits::RATE_PER_SECOND)]
     rate: u32,
+    /// The rules of data classes [default: classes.json of the data directory, if there is one]
+    #[arg(long, value_name = "FILE")]
+    classes: Option<PathBuf>,
     /// How long running commands may take to end when the daemon is stopped
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     drain_timeout: u64,
@@ -149,6 +153,7 @@ impl Shared {
             compact: self.compact,
             rate_per_second: self.rate,
             rate_burst: self.rate.saturating_mul(BURST_SECONDS),
+            classes: self.classes.clone(),
             ..CoreOptions::new(&context.data)
         }
     }

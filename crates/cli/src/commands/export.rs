@@ -10,8 +10,9 @@ use crate::failure::{Done, Exit, Failure};
 use crate::offline::walk::{BUILD, Next, Passing, Plan, walk};
 use crate::offline::{self, rows};
 use crate::shape;
-use actum_daemon::redact::export_row;
-use actum_journal::verify;
+use actum_daemon::personal;
+use actum_daemon::redact::{Rules, export_row};
+use actum_journal::{Storage, verify};
 use actum_model::time;
 use actum_record::redact::{ByName, Class, Redact};
 use clap::Args as ClapArgs;
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Version of the lines written here.
 const EXPORT_VERSION: u32 = 1;
@@ -39,6 +41,12 @@ pub(crate) struct Args {
     /// Leave out arguments, output, notes and messages; keep ids, times, outcomes and hashes
     #[arg(long)]
     redact: bool,
+    /// Open the personal values that are not erased: the export then holds what the history only refers to
+    #[arg(long, conflicts_with = "redact")]
+    reveal_personal: bool,
+    /// The rules of data classes, applied to older records too [default: classes.json of the data directory]
+    #[arg(long, value_name = "FILE")]
+    classes: Option<PathBuf>,
     /// Begin with the newest snapshot instead of record 0
     #[arg(long)]
     from_snapshot: bool,
@@ -53,11 +61,27 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
             Class::Public,
         )
     });
+    let rules = match &args.classes {
+        Some(path) => Rules::read(path)?,
+        None => Rules::of(&context.data)?,
+    };
+    let mut revealed = None;
+    if args.reveal_personal {
+        revealed = Some(Revealed {
+            data: context.data.clone(),
+            storage: Arc::new(offline::reading(context)?.storage),
+            opened: 0,
+            erased: 0,
+        });
+        context
+            .out
+            .say("warning: --reveal-personal writes personal values in clear; erasing a subject does not reach this copy");
+    }
     let mut sink = Sink::open(args.out.as_deref(), context)?;
     sink.line(&json!({
         "type": "export", "version": EXPORT_VERSION, "program": BUILD,
         "realm": whole.realm.map(|realm| realm.to_string()),
-        "firstIdx": whole.first_idx, "redacted": args.redact,
+        "firstIdx": whole.first_idx, "redacted": args.redact, "personalRevealed": args.reveal_personal,
     }))?;
     let plan = Plan {
         from_snapshot: args.from_snapshot,
@@ -66,7 +90,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
     let mut head = None;
     let walked = walk(&reading, plan, &mut |passing| {
         head = Some((passing.head.idx, passing.hash));
-        sink.line(&row(passing, redactor.as_ref()))?;
+        let mut content = content(passing, redactor.as_ref(), &rules);
+        if let Some(revealed) = &mut revealed {
+            revealed.reveal(&mut content)?;
+        }
+        sink.line(&row(passing, content))?;
         Ok(Next::Go)
     })?;
     sink.line(&json!({
@@ -76,6 +104,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
         "stateDigest": walked.digest.to_string(),
     }))?;
     sink.finish()?;
+    if let Some(revealed) = &revealed {
+        context.out.say(format_args!(
+            "{} opened and written in clear, {} erased",
+            shape::count(revealed.opened, "personal value"),
+            revealed.erased
+        ));
+    }
     if let Some(path) = &args.out {
         let records = shape::count(walked.records, "record");
         context
@@ -85,14 +120,37 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
     Ok(Exit::Ok)
 }
 
-fn row(passing: &Passing<'_>, redactor: Option<&ByName>) -> Value {
+/// Opens personal values on their way out.
+struct Revealed {
+    data: PathBuf,
+    storage: Arc<dyn Storage>,
+    opened: u64,
+    erased: u64,
+}
+
+impl Revealed {
+    fn reveal(&mut self, content: &mut Value) -> Result<(), Failure> {
+        let (opened, erased) = personal::reveal(&self.data, Arc::clone(&self.storage), content)?;
+        self.opened += opened;
+        self.erased += erased;
+        Ok(())
+    }
+}
+
+/// What stands in a record, as it may leave.
+fn content(passing: &Passing<'_>, redactor: Option<&ByName>, rules: &Rules) -> Value {
     let events: Value = passing.events.iter().map(rows::event).collect();
     let mut content = json!({"input": rows::input(passing.input), "events": events});
     // Both at once: what is found in one of them is taken out of the other too.
-    export_row(&mut content);
+    export_row(&mut content, rules);
+    rules.export(&mut content, redactor.is_some());
     if let Some(redactor) = redactor {
         redactor.redact(&mut content);
     }
+    content
+}
+
+fn row(passing: &Passing<'_>, mut content: Value) -> Value {
     let mut part = |name: &str| content.get_mut(name).map(Value::take).unwrap_or_default();
     json!({
         "type": "record",

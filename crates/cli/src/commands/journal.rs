@@ -219,7 +219,7 @@ fn compact(context: &Context) -> Done {
     let done = opened.keeper.compact()?;
     let after = stored(storage.as_ref())?;
     // Nothing is in flight: the lock is held here, and no daemon runs.
-    let keep = offline::blobs::named(&opened.reader, idx, &state)
+    let keep = offline::blobs::named(&opened.reader, idx, &state, &opened.blobs)
         .map_err(|error| Failure::new(ErrorCode::JournalDamaged, chain(&error)))?;
     let blobs = opened.keeper.sweep_blobs(&keep)?;
     opened

@@ -18,6 +18,7 @@ pub(crate) mod replay;
 pub(crate) mod resolve;
 pub(crate) mod session;
 pub(crate) mod show;
+pub(crate) mod subject;
 pub(crate) mod submit;
 pub(crate) mod token;
 pub(crate) mod verify;

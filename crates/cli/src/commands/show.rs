@@ -7,18 +7,23 @@ use crate::offline;
 use crate::remote::{Remote, block_on};
 use crate::shape::{self, number, text};
 use crate::table;
+use actum_daemon::personal;
 use actum_journal::{Storage, reader};
-use actum_model::Input;
+use actum_model::{ErrorCode, Input};
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Flags of `show`.
 #[derive(ClapArgs, Clone, Debug)]
-#[command(after_help = "Example:\n  actum show repair-03")]
+#[command(after_help = "Examples:\n  actum show repair-03\n  actum show repair-03 --reveal")]
 pub(crate) struct Args {
     /// The command's id
     id: String,
+    /// Open the personal values in it; what was erased stays a marker
+    #[arg(long)]
+    reveal: bool,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Done {
@@ -33,12 +38,47 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
     {
         members.entry("payload").or_insert(payload);
     }
+    if args.reveal {
+        let erased = block_on(reveal(&mut row, context))?;
+        if erased > 0 {
+            let values = shape::count(erased, "personal value");
+            context.out.say(format_args!(
+                "{values} erased (PERSONAL_DATA_ERASED): nothing can bring them back"
+            ));
+        }
+    }
     if context.out.human() {
         print(&row, context)?;
     } else {
         context.out.json(&row)?;
     }
     Ok(Exit::Ok)
+}
+
+/// Puts personal values in the place of their markers, as the daemon gives them to this caller. Gives how many are
+/// erased.
+async fn reveal(row: &mut Value, context: &Context) -> Result<u64, Failure> {
+    let mut named = BTreeSet::new();
+    named.extend(personal::refs(&row.to_string()));
+    let remote = Remote::connect(context).await?;
+    let (mut values, mut erased) = (BTreeMap::new(), 0);
+    for hash in named {
+        let answer = remote
+            .submit(&json!({"type": "personal.get", "payload": {"ref": hash.to_string()}}))
+            .await?;
+        match fault_of(&answer) {
+            None => {
+                let value = answer.get("data").and_then(|data| data.get("value"));
+                values.insert(hash, value.cloned().unwrap_or_default());
+            }
+            Some(fault) if fault.code == ErrorCode::PersonalDataErased => erased += 1,
+            // A program can write a marker that stands for nothing.
+            Some(fault) if fault.code == ErrorCode::NotFound => {}
+            Some(fault) => return Err(fault.into()),
+        }
+    }
+    personal::put_in_place(row, &values);
+    Ok(erased)
 }
 
 /// The arguments as they were journaled. The daemon keeps them for running commands only; where its data directory

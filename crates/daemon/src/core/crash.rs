@@ -8,10 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Every crash point, in the order in which a command passes them.
 pub const CRASH_POINTS: &[&str] = &[
+    "subject_key_made",
     "decided",
     "journal_written_in_part",
     "journal_written",
     "journal_synced",
+    "subject_erase_recorded",
+    "subject_key_zeroed",
     "released",
     "segment_created",
     "effect_prepared",

@@ -6,10 +6,12 @@ use super::handle::Shared;
 use super::live::OutputChunk;
 use super::thread::Msg;
 use crate::door::{Door, DoorEvent, Job};
+use crate::personal::Personal;
 use crate::redact::{self, Secret, Vault};
 use actum_engine::Start;
 use actum_journal::Blobs;
 use actum_model::effect::SettledAs;
+use actum_model::ids::Tenant;
 use actum_model::{ErrorCode, Fault, Hash, Json, Settlement, limits};
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
@@ -20,7 +22,8 @@ use tokio::sync::mpsc;
 /// Output that is not yet durable is made so when this much has come.
 const CHECKPOINT_BYTES: usize = 64 * 1024;
 
-/// The arguments of a command before redaction. They stay in memory and nowhere else.
+/// The arguments of a command before secrets were taken out. They stay in memory and nowhere else. Personal values
+/// are not in them: they come from where they are sealed, so that one erased meanwhile is not used.
 pub(crate) struct Originals {
     pub(crate) payload: Json,
     pub(crate) secrets: Vec<Secret>,
@@ -31,9 +34,10 @@ pub(crate) struct Effects {
     door: Door,
     vault: Arc<Vault>,
     blobs: Blobs,
+    personal: Personal,
     originals: HashMap<u64, Originals>,
     /// Effects that may leave and wait for a free place.
-    waiting: VecDeque<Start>,
+    waiting: VecDeque<(Start, Tenant)>,
     inbox: mpsc::WeakSender<Msg>,
     runtime: tokio::runtime::Handle,
 }
@@ -43,6 +47,7 @@ impl Effects {
         door: Door,
         vault: Vault,
         blobs: Blobs,
+        personal: Personal,
         inbox: mpsc::WeakSender<Msg>,
         runtime: tokio::runtime::Handle,
     ) -> Effects {
@@ -51,6 +56,7 @@ impl Effects {
             door,
             vault: Arc::new(vault),
             blobs,
+            personal,
             originals,
             waiting,
             inbox,
@@ -67,21 +73,24 @@ impl Effects {
     }
 
     /// Lets an effect leave, or wait for a free place. It settles exactly once, whatever happens.
-    pub(crate) fn start(&mut self, start: Start) {
-        self.waiting.push_back(start);
+    pub(crate) fn start(&mut self, start: Start, tenant: Tenant) {
+        self.waiting.push_back((start, tenant));
         self.go_on();
     }
 
     /// Starts what waits, as far as there are free places.
     pub(crate) fn go_on(&mut self) {
         while self.door.running() < limits::RUNNING_EFFECTS_MAX {
-            let Some(start) = self.waiting.pop_front() else {
+            let Some((start, tenant)) = self.waiting.pop_front() else {
                 return;
             };
             let originals = self.originals.remove(&start.seq);
-            let (vault, blobs) = (Arc::clone(&self.vault), self.blobs.clone());
+            let (vault, blobs, personal) =
+                (Arc::clone(&self.vault), self.blobs.clone(), self.personal.clone());
             self.door.start_with(start.seq, move || {
-                let job = prepare(&start, originals, &vault, &blobs);
+                let job = prepare(&start, originals, &vault, &blobs, |value| {
+                    personal.open_all(&tenant, value)
+                });
                 crash::point("effect_prepared");
                 job
             });
@@ -89,7 +98,7 @@ impl Effects {
     }
 
     pub(crate) fn stop(&mut self, seq: u64) {
-        let Some(at) = self.waiting.iter().position(|start| start.seq == seq) else {
+        let Some(at) = self.waiting.iter().position(|(start, _)| start.seq == seq) else {
             return self.door.stop(seq, Duration::from_millis(limits::STOP_GRACE_MS));
         };
         self.waiting.remove(at);
@@ -129,7 +138,13 @@ fn unsealed(payload: &Json, blobs: &Blobs) -> Result<Value, Fault> {
     serde_json::from_slice(&bytes).map_err(|error| internal(error.to_string()))
 }
 
-fn prepare(start: &Start, originals: Option<Originals>, vault: &Vault, blobs: &Blobs) -> Result<Job, Fault> {
+fn prepare(
+    start: &Start,
+    originals: Option<Originals>,
+    vault: &Vault,
+    blobs: &Blobs,
+    open: impl FnOnce(&mut Value) -> Result<Vec<Secret>, Fault>,
+) -> Result<Job, Fault> {
     let (payload, mut secrets) = match originals {
         Some(originals) => (originals.payload.to_value(), originals.secrets),
         None => {
@@ -141,8 +156,10 @@ fn prepare(start: &Start, originals: Option<Originals>, vault: &Vault, blobs: &B
             (payload, Vec::new())
         }
     };
-    let (payload, resolved) = redact::resolve(&payload, vault)?;
+    // References first: a personal value that is spelt like one is no reference.
+    let (mut payload, resolved) = redact::resolve(&payload, vault)?;
     secrets.extend(resolved);
+    secrets.extend(open(&mut payload)?);
     Job::from_payload(start.seq, start.effect, &payload, secrets)
 }
 

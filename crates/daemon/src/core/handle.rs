@@ -6,13 +6,14 @@ use super::live::{self, LiveRecord, OutputChunk};
 use super::rate::Rates;
 use super::reads;
 use super::thread::{Msg, ReadRequest};
-use crate::redact;
+use crate::personal::Personal;
+use crate::redact::{self, Rules};
 use actum_journal::{Blobs, Reader};
 use actum_kernel::State;
 use actum_model::contract::{Admission, Contract};
 use actum_model::envelope::Caller;
 use actum_model::input::{OverRate, Submit};
-use actum_model::{Envelope, ErrorCode, Fault, Json, Response, limits};
+use actum_model::{Envelope, ErrorCode, Fault, Json, Response, limits, marks};
 use arc_swap::ArcSwap;
 use serde_json::Value;
 use std::sync::Arc;
@@ -59,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) recovery: ArcSwap<Value>,
     pub(crate) reader: Reader,
     pub(crate) blobs: Blobs,
+    pub(crate) personal: Personal,
+    pub(crate) rules: Arc<Rules>,
     pub(crate) history: super::history::History,
     pub(crate) realm: String,
     pub(crate) allow_uncaged: bool,
@@ -131,9 +134,21 @@ impl Core {
             let message = "`shell.run` has no cage in this version, and this daemon does not run without one";
             return refuse(reply, &envelope, Fault::new(ErrorCode::UncagedRefused, message));
         }
+        if let Err(fault) = admit(&self.shared.rules, &envelope) {
+            return refuse(reply, &envelope, fault);
+        }
         let fingerprint = self.shared.keys.fingerprint(caller, &envelope);
+        let now_ms = self.shared.clocks.monotonic_ms();
+        let limited = OverRate {
+            submission: self.shared.rates.take(caller, now_ms),
+            replay: self.shared.replay_rates.peek(caller, now_ms),
+        };
+        envelope.payload = match self.seal_personal(caller, &envelope, limited).await {
+            Ok(payload) => payload,
+            Err(fault) => return refuse(reply, &envelope, fault),
+        };
         let mut originals = None;
-        if let Some(redacted) = redact::command(&envelope.payload) {
+        if let Some(redacted) = redact::command(&envelope.payload, &self.shared.rules) {
             let whole = std::mem::replace(&mut envelope.payload, redacted.payload);
             originals = Some(Originals {
                 payload: whole,
@@ -143,11 +158,6 @@ impl Core {
         envelope.payload = match self.seal_large(&envelope).await {
             Ok(payload) => payload,
             Err(fault) => return refuse(reply, &envelope, fault),
-        };
-        let now_ms = self.shared.clocks.monotonic_ms();
-        let limited = OverRate {
-            submission: self.shared.rates.take(caller, now_ms),
-            replay: self.shared.replay_rates.peek(caller, now_ms),
         };
         let redacted = originals.is_some();
         let submit = Submit {
@@ -166,6 +176,45 @@ impl Core {
             && let Msg::Submit { submit, reply, .. } = error.0
         {
             refuse(reply, &submit.envelope, gone());
+        }
+    }
+
+    /// The arguments as they are from here on: with markers for what is personal, and with the keyed hash of a
+    /// subject that is to be erased. What they stand for is durable first.
+    async fn seal_personal(
+        &self,
+        caller: &Caller,
+        envelope: &Envelope,
+        limited: OverRate,
+    ) -> Result<Json, Fault> {
+        let payload = envelope.payload.clone();
+        let erase = envelope.kind.as_str() == "subject.erase";
+        let rules = Arc::clone(&self.shared.rules);
+        let marked = marked(&payload, &rules)?;
+        let Some(payload) = marked.or_else(|| erase.then(|| payload.clone())) else {
+            return Ok(payload);
+        };
+        if limited.submission.is_some() && !erase {
+            // It is refused, or answered from what is recorded: its arguments are read by nobody.
+            return Ok(Json::from_canonical("{}"));
+        }
+        let (personal, tenant, contract) = (
+            self.shared.personal.clone(),
+            caller.tenant.clone(),
+            envelope.contract(),
+        );
+        let work = move || {
+            if erase {
+                let arguments = payload.to_value();
+                let name = arguments.get("subject").and_then(Value::as_str);
+                return personal.to_erase(&tenant, name.unwrap_or_default());
+            }
+            let sealed = personal.seal(&tenant, contract, &payload)?;
+            Ok(sealed.unwrap_or(payload))
+        };
+        match tokio::task::spawn_blocking(work).await {
+            Ok(sealed) => sealed,
+            Err(error) => Err(Fault::new(ErrorCode::Internal, error.to_string())),
         }
     }
 
@@ -259,6 +308,14 @@ impl Core {
         }
     }
 
+    /// The value that a marker of a personal value stands for. Reads the disk: call it where blocking is allowed.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` where the caller's tenant has none, `PERSONAL_DATA_ERASED`.
+    pub fn personal(&self, caller: &Caller, hash: &actum_model::Hash) -> Result<Value, Fault> {
+        self.shared.personal.open(&caller.tenant, hash)
+    }
+
     /// Takes no new commands from now on.
     pub fn drain(&self) {
         self.shared.draining.send_replace(true);
@@ -273,6 +330,45 @@ impl Core {
             let _ended = closed.await;
         }
     }
+}
+
+/// Refuses what must not reach the disk. Ids and keys are stored like arguments, so they are looked at too.
+fn admit(rules: &Rules, envelope: &Envelope) -> Result<(), Fault> {
+    let named = [
+        ("/id", envelope.id.as_ref().map(|id| id.as_str())),
+        ("/sessionId", envelope.session.as_ref().map(|id| id.as_str())),
+        ("/idempotencyKey", envelope.key.as_ref().map(|key| key.as_str())),
+        (
+            "/correlationId",
+            envelope.correlation.as_ref().map(|id| id.as_str()),
+        ),
+        ("/causationId", envelope.causation.as_ref().map(|id| id.as_str())),
+    ];
+    for (at, text) in named {
+        if let Some(text) = text.filter(|text| rules.can_refuse(text)) {
+            rules.admit_text(text, at)?;
+        }
+    }
+    if rules.can_refuse(envelope.payload.as_str()) {
+        rules.admit(&envelope.payload.to_value(), "/payload")?;
+    }
+    Ok(())
+}
+
+/// The arguments with what the rules class as personal marked like what the caller marked; nothing where neither is.
+fn marked(payload: &Json, rules: &Rules) -> Result<Option<Json>, Fault> {
+    let by_caller = payload.as_str().contains(marks::PERSONAL);
+    if !by_caller && !rules.mark_members() {
+        return Ok(None);
+    }
+    let mut value = payload.to_value();
+    if !rules.mark(&mut value, "/payload")? {
+        return Ok(by_caller.then(|| payload.clone()));
+    }
+    let marked = Json::from_value(&value);
+    marked
+        .map(Some)
+        .map_err(|error| Fault::new(ErrorCode::Internal, error.to_string()))
 }
 
 fn asked(envelope: &Envelope) -> (String, Option<String>) {

@@ -3,14 +3,14 @@
 
 use super::handle::{Published, Shared};
 use super::live::read_fault;
-use crate::redact;
+use crate::redact::{self, Rules};
 use actum_journal::Reader;
 use actum_journal::index::{Filter, Index, IndexError, Order, Row};
 use actum_model::ids::Tenant;
 use actum_model::{ErrorCode, Fault, time};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 /// Between two looks at whether the daemon is quiet.
@@ -20,15 +20,17 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 pub(crate) struct History {
     path: PathBuf,
     reader: Reader,
+    rules: Arc<Rules>,
     /// Opened when it is first needed: rebuilding takes time, and boot should not.
     index: Mutex<Option<Index>>,
 }
 
 impl History {
-    pub(crate) fn new(data: &Path, reader: Reader) -> History {
+    pub(crate) fn new(data: &Path, reader: Reader, rules: Arc<Rules>) -> History {
         History {
             path: data.join("index.db"),
             reader,
+            rules,
             index: Mutex::new(None),
         }
     }
@@ -43,7 +45,10 @@ impl History {
         let filter = parse(tenant, filter)?;
         let page = self.with_index(published, |index| index.query(&filter))?;
         let mut out = Map::new();
-        out.insert("commands".into(), page.rows.iter().map(row_json).collect());
+        out.insert(
+            "commands".into(),
+            page.rows.iter().map(|row| row_json(row, &self.rules)).collect(),
+        );
         if let Some(cursor) = page.next_cursor {
             out.insert("nextCursor".into(), cursor.to_string().into());
         }
@@ -157,7 +162,7 @@ fn parse(tenant: &Tenant, filter: &Value) -> Result<Filter, Fault> {
     })
 }
 
-fn row_json(row: &Row) -> Value {
+fn row_json(row: &Row, rules: &Rules) -> Value {
     let mut out = json!({
         "seq": row.seq,
         "id": row.id,
@@ -189,6 +194,6 @@ fn row_json(row: &Row) -> Value {
                 .filter_map(|(name, value)| Some((name.to_owned(), value?))),
         );
     }
-    redact::export_row(&mut out);
+    redact::export_row(&mut out, rules);
     out
 }

@@ -1,6 +1,7 @@
 //! The realm's keys and ids: made once, kept under `keys/` with mode 0600, never journaled.
 
 use actum_model::envelope::Caller;
+use actum_model::ids::Tenant;
 use actum_model::{Envelope, Hash};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -11,6 +12,7 @@ use std::path::Path;
 const KEY_BYTES: usize = 32;
 
 /// What a data directory keeps secret.
+#[derive(Clone)]
 pub struct DataKeys {
     mac: Hmac<Sha256>,
     /// The realm id a new journal gets.
@@ -43,6 +45,28 @@ impl DataKeys {
         let mac = Hmac::<Sha256>::new_from_slice(&key).map_err(io::Error::other)?;
         std::fs::File::open(&folder)?.sync_all()?;
         Ok(DataKeys { mac, realm })
+    }
+
+    /// What stands for the name of a subject of personal values wherever it is written: without the realm's key
+    /// nobody can tell by trying names.
+    #[must_use]
+    pub fn subject(&self, tenant: &Tenant, name: &str) -> Hash {
+        self.keyed(&[b"actum/subject/v1", tenant.as_str().as_bytes(), name.as_bytes()])
+    }
+
+    /// The same for the name of a tenant.
+    #[must_use]
+    pub fn tenant(&self, tenant: &Tenant) -> Hash {
+        self.keyed(&[b"actum/tenant/v1", tenant.as_str().as_bytes()])
+    }
+
+    fn keyed(&self, parts: &[&[u8]]) -> Hash {
+        let mut mac = self.mac.clone();
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        Hash(mac.finalize().into_bytes().into())
     }
 
     /// The identity fingerprint: HMAC-SHA-256 under the realm's key over the canonical envelope before

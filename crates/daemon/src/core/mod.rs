@@ -5,7 +5,7 @@
 //! itself (see `door`).
 
 mod clock;
-mod crash;
+pub(crate) mod crash;
 mod effects;
 mod handle;
 mod history;

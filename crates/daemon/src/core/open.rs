@@ -13,7 +13,8 @@ use super::thread::{EngineThread, Msg};
 use super::ticker::Ticker;
 use super::{CoreOptions, random_bytes};
 use crate::door::{Door, DoorOptions};
-use crate::redact::Vault;
+use crate::personal::Personal;
+use crate::redact::{Rules, Vault};
 use actum_engine::{Clock, Engine, Recovery, summary};
 use actum_journal::{
     AppendError, Durability, FileError, FileStorage, OpenError, Opened, Options, RealmId, Storage,
@@ -106,9 +107,22 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
     let opened = actum_journal::open(Arc::clone(&storage), &journal_options, &mut recovery)?;
     let state = recovery.finish().state;
     let (inbox, messages) = mpsc::channel(limits::INPUT_QUEUE_MAX);
-    let (door, door_events) = door(&options.data, &opened)?;
+    let rules = Arc::new(rules(options).map_err(OpenFault)?);
+    let personal = Personal::new(&options.data, keys.clone(), opened.blobs.clone());
+    finish_erasures(&personal, &state, &opened)?;
+    let (door, door_events) = door(&options.data, &opened, &rules)?;
     sweep(&runtime, &door, &state);
-    let shared = Arc::new(shared(options, keys, clocks, &opened, &state));
+    let shared = Arc::new(shared(
+        options,
+        Kept {
+            keys,
+            personal: personal.clone(),
+            rules,
+        },
+        clocks,
+        &opened,
+        &state,
+    ));
     let weak = inbox.downgrade();
     runtime.spawn(effects::listen(door_events, weak.clone(), Arc::clone(&shared)));
     if options.durability == Durability::Batched {
@@ -128,7 +142,7 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
         writer: opened.writer,
         inbox: messages,
         shared,
-        effects: Effects::new(door, vault, opened.blobs, weak.clone(), runtime.clone()),
+        effects: Effects::new(door, vault, opened.blobs, personal, weak.clone(), runtime.clone()),
         snapshots: Snapshots {
             keeper: opened.keeper,
             tree: opened.tree,
@@ -159,9 +173,43 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
     Ok(core)
 }
 
+fn rules(options: &CoreOptions) -> Result<Rules, Fault> {
+    match &options.classes {
+        Some(path) => Rules::read(path),
+        None => Rules::of(&options.data),
+    }
+}
+
+/// Destroys keys whose erasure is on record and that are still there: the daemon died in between, or the key was
+/// put back from a copy. Kept outcomes name them, and of a batch that was never released so do the last records.
+fn finish_erasures(personal: &Personal, state: &State, opened: &Opened) -> Result<(), OpenFault> {
+    if !personal.has_keys() {
+        return Ok(());
+    }
+    let outcomes = state.outcomes.values();
+    let kept = outcomes.filter(|row| row.identity.kind.as_str() == "subject.erase");
+    for data in kept.filter_map(|row| row.data.as_ref()) {
+        personal.erase(data)?;
+    }
+    let Some((head, _)) = opened.report.head else {
+        return Ok(());
+    };
+    let from = head
+        .saturating_sub(2 * limits::BATCH_INPUTS_MAX as u64)
+        .max(opened.reader.first_idx());
+    for record in opened.reader.records(from, Some(head)) {
+        let record = record.map_err(|error| OpenFault::new(ErrorCode::JournalDamaged, &error))?;
+        for data in record.events.iter().filter_map(super::thread::erased) {
+            personal.erase(data)?;
+        }
+    }
+    Ok(())
+}
+
 fn door(
     data: &Path,
     opened: &Opened,
+    rules: &Arc<Rules>,
 ) -> Result<(Door, mpsc::UnboundedReceiver<crate::door::DoorEvent>), OpenFault> {
     let spool = data.join("spool");
     // What a killed daemon left in the spool was never part of the history.
@@ -172,7 +220,11 @@ fn door(
     let (events, receiver) = mpsc::unbounded_channel();
     let blobs = opened.blobs.clone();
     let seal = Arc::new(move |bytes: &[u8]| blobs.put(bytes).map_err(|error| error.to_string()));
-    Ok((Door::new(events, seal, DoorOptions::new(spool))?, receiver))
+    let door_options = DoorOptions {
+        rules: Arc::clone(rules),
+        ..DoorOptions::new(spool)
+    };
+    Ok((Door::new(events, seal, door_options)?, receiver))
 }
 
 /// Ends processes that a killed daemon left behind, before their commands are classified.
@@ -200,14 +252,28 @@ fn sweep(runtime: &tokio::runtime::Handle, door: &Door, state: &State) {
     }
 }
 
-fn shared(options: &CoreOptions, keys: DataKeys, clocks: Clocks, opened: &Opened, state: &State) -> Shared {
+/// What stays secret and what decides about it.
+struct Kept {
+    keys: DataKeys,
+    personal: Personal,
+    rules: Arc<Rules>,
+}
+
+fn shared(options: &CoreOptions, kept: Kept, clocks: Clocks, opened: &Opened, state: &State) -> Shared {
     let published = Published {
         state: state.clone(),
         head: state.next_idx,
     };
-    let history = History::new(&options.data, opened.reader.clone());
+    let Kept {
+        keys,
+        personal,
+        rules,
+    } = kept;
+    let history = History::new(&options.data, opened.reader.clone(), Arc::clone(&rules));
     Shared {
         keys,
+        personal,
+        rules,
         rates: Rates::new(options.rate_per_second, options.rate_burst),
         replay_rates: Rates::new(limits::REPLAY_RATE_PER_SECOND, limits::REPLAY_BURST),
         clocks,
@@ -244,6 +310,7 @@ fn boot(thread: &mut EngineThread, options: &CoreOptions) -> Result<Vec<Event>, 
         node: node(),
         build: env!("CARGO_PKG_VERSION").to_owned(),
         contracts: contract::table_hash(),
+        classes: thread.shared.rules.hash(),
         config: options.config.clone(),
     };
     thread.writer.set_term(ahead.term + 1);

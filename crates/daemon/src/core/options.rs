@@ -27,6 +27,9 @@ pub struct CoreOptions {
     pub rate_per_second: u32,
     /// Submissions in one burst.
     pub rate_burst: u32,
+    /// The file with the operator's rules of data classes; `classes.json` of the data directory, where there is
+    /// one, if absent.
+    pub classes: Option<PathBuf>,
 }
 
 impl CoreOptions {
@@ -44,6 +47,7 @@ impl CoreOptions {
             allow_uncaged: false,
             rate_per_second: limits::RATE_PER_SECOND,
             rate_burst: limits::RATE_BURST,
+            classes: None,
         }
     }
 }

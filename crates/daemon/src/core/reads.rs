@@ -2,6 +2,7 @@
 
 use super::handle::{Published, Shared};
 use super::thread::ReadRequest;
+use crate::redact::REDACTION_VERSION;
 use actum_kernel::{Known, read};
 use actum_model::ids::{CommandId, Tenant};
 use actum_model::limits::PAGE_DEFAULT;
@@ -46,6 +47,12 @@ async fn answer(
         "command.get" => read::command(state, tenant, &named(&arguments)?),
         "command.why" => read::why(state, tenant, &named(&arguments)?),
         "command.wait" => wait(shared, published, request, &arguments).await,
+        "personal.get" => {
+            let (shared, tenant) = (Arc::clone(shared), tenant.clone());
+            let read = tokio::task::spawn_blocking(move || personal(&shared, &tenant, &arguments));
+            read.await
+                .map_err(|error| Fault::new(ErrorCode::Internal, error.to_string()))?
+        }
         "server.health" => Ok(health(shared)),
         "server.metrics" => Ok(metrics(shared, &published)),
         "server.recovery" => Ok(recovery(shared, tenant)),
@@ -91,6 +98,16 @@ fn recovery(shared: &Shared, tenant: &Tenant) -> Value {
         });
     }
     summary
+}
+
+/// `personal.get`: for the tenant the value was given by, as its commands are.
+fn personal(shared: &Shared, tenant: &Tenant, arguments: &Value) -> Result<Value, Fault> {
+    let reference = arguments.get("ref").and_then(Value::as_str).unwrap_or_default();
+    let hash = reference
+        .parse()
+        .map_err(|error| Fault::new(ErrorCode::InvalidInput, format!("/payload/ref: {error}")))?;
+    let value = shared.personal.open(tenant, &hash)?;
+    Ok(json!({"value": value}))
 }
 
 fn named(arguments: &Value) -> Result<CommandId, Fault> {
@@ -144,7 +161,7 @@ async fn wait(
 pub(crate) fn health(shared: &Shared) -> Value {
     let published = shared.published.load();
     let draining = *shared.draining.borrow();
-    json!({
+    let mut health = json!({
         "status": if draining { "draining" } else { "ok" },
         "version": env!("CARGO_PKG_VERSION"),
         "realm": shared.realm,
@@ -155,7 +172,12 @@ pub(crate) fn health(shared: &Shared) -> Value {
         "term": published.state.term,
         "inDoubt": published.state.in_doubt().count(),
         "historyTime": time::rfc3339(published.state.at),
-    })
+        "redaction": REDACTION_VERSION,
+    });
+    if let (Some(hash), Value::Object(members)) = (shared.rules.hash(), &mut health) {
+        members.insert("classes".into(), hash.to_string().into());
+    }
+    health
 }
 
 /// `server.metrics`.

@@ -13,7 +13,7 @@ use actum_kernel::RecordHead;
 use actum_model::envelope::{Caller, Envelope};
 use actum_model::event::{Event, SnapshotTaken};
 use actum_model::input::Submit;
-use actum_model::{Body, ErrorCode, Fault, Input, Response, Settlement, Stamped};
+use actum_model::{Body, ErrorCode, Fault, Input, Json, Response, Settlement, Stamped};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -208,11 +208,30 @@ impl EngineThread {
         let (batch, pending) = self.engine.seal();
         crash::point("decided");
         let committed = flush(&mut self.writer, batch, &pending)?;
-        Ok(self.release(pending, &committed))
+        let released = pending.release(&committed);
+        self.erase(&released, &committed)?;
+        Ok(self.release(released, &committed))
     }
 
-    fn release(&mut self, pending: Pending<To>, committed: &Committed) -> Records {
-        let mut released = pending.release(committed);
+    /// Destroys the keys of subjects whose erasure is durable, before anybody is told that it is done.
+    fn erase(&mut self, released: &Released<To>, committed: &Committed) -> Result<(), Fault> {
+        let events = released.records.iter().flat_map(|(_, events)| events);
+        for data in events.filter_map(erased) {
+            if !committed.durable() {
+                let _synced = self.writer.sync_pending().map_err(|error| poisoned(&error))?;
+            }
+            crash::point("subject_erase_recorded");
+            self.shared.personal.erase(data).map_err(|error| {
+                let message = format!("the key of an erased subject cannot be destroyed ({error})");
+                Fault::new(ErrorCode::JournalPoisoned, message).with_hint(
+                    "mend the disk and start again: the erasure is on record and is finished at the start",
+                )
+            })?;
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, mut released: Released<To>, committed: &Committed) -> Records {
         Counters::add(&self.shared.counters.batches, 1);
         let head = released.publish.state.next_idx;
         let published = Arc::new(Published {
@@ -296,7 +315,11 @@ impl EngineThread {
             }
         }
         for start in released.starts {
-            self.effects.start(start);
+            // What starts is unfinished, so its row is there.
+            if let Some(row) = released.publish.state.command(start.seq) {
+                let tenant = row.identity.tenant.clone();
+                self.effects.start(start, tenant);
+            }
         }
         for seq in released.stops {
             self.effects.stop(seq);
@@ -336,6 +359,14 @@ impl EngineThread {
         }
         self.mail.close(&self.runtime);
         self.writer.close().map_err(|error| poisoned(&error))
+    }
+}
+
+/// The result of an erasure, if this event is one.
+pub(crate) fn erased(event: &Event) -> Option<&Json> {
+    match event {
+        Event::Executed(done) if done.identity.kind.as_str() == "subject.erase" => done.data.as_ref(),
+        _ => None,
     }
 }
 

@@ -9,7 +9,7 @@ use super::pump::{Phase, Pump};
 use super::report::{Ending, Report};
 use super::warden::{Started, Target};
 use super::{Inner, Stream};
-use crate::redact::OutputRedactor;
+use crate::redact::OutputGuard;
 use actum_model::{Fault, Settlement, effect::SettledAs};
 use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
@@ -28,7 +28,7 @@ pub(super) async fn live(inner: Arc<Inner>, seq: u64, plan: Plan, order: Arc<Sto
         Err(fault) => return failed(fault),
     };
     let input = job.stdin.clone();
-    let redactor = OutputRedactor::new(&job.secrets);
+    let redactor = OutputGuard::new(&job.secrets, &inner.options.rules);
     match inner.keeper.spawn(job, Arc::clone(&order)).await {
         Err(fault) => failed(fault),
         Ok(None) => Settlement {
@@ -52,7 +52,7 @@ async fn run(
     inner: &Arc<Inner>,
     seq: u64,
     input: Option<String>,
-    redactor: OutputRedactor,
+    redactor: OutputGuard,
     started: Started,
     order: &StopOrder,
 ) -> Settlement {

@@ -24,6 +24,7 @@ mod warden;
 pub use job::{Job, MARK};
 pub use keeper::Swept;
 
+use crate::redact::Rules;
 use actum_model::{ErrorCode, Fault, Hash, Settlement, effect::SettledAs};
 use order::{Plan, StopOrder};
 use std::collections::BTreeMap;
@@ -97,6 +98,8 @@ pub struct DoorOptions {
     /// Folder for output that is too large for memory while it is collected. It must exist; the files in it have
     /// no name and vanish with the daemon. Only redacted output is written there.
     pub spool: PathBuf,
+    /// What must not be kept of any output.
+    pub rules: Arc<Rules>,
     /// How long output is still read after the process has exited while something holds its pipes open.
     pub drain: Duration,
     /// How long after KILL the end of every process may take before the stop counts as unconfirmed.
@@ -109,6 +112,7 @@ impl DoorOptions {
     pub fn new(spool: impl Into<PathBuf>) -> DoorOptions {
         DoorOptions {
             spool: spool.into(),
+            rules: Arc::default(),
             drain: Duration::from_millis(200),
             confirm: Duration::from_secs(2),
         }

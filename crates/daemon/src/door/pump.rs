@@ -5,7 +5,7 @@
 use super::spool::Spool;
 use super::text::Lossy;
 use super::{Credit, DoorEvent, Inner, Stream};
-use crate::redact::OutputRedactor;
+use crate::redact::OutputGuard;
 use actum_model::limits::OUTPUT_BYTES_MAX;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -62,7 +62,7 @@ pub(super) struct Pump {
     inner: Arc<Inner>,
     seq: u64,
     stream: Stream,
-    redactor: OutputRedactor,
+    redactor: OutputGuard,
     phase: watch::Receiver<Phase>,
     captured: Captured,
     decoder: Lossy,
@@ -76,7 +76,7 @@ impl Pump {
         inner: Arc<Inner>,
         seq: u64,
         stream: Stream,
-        redactor: OutputRedactor,
+        redactor: OutputGuard,
         phase: watch::Receiver<Phase>,
     ) -> Pump {
         let captured = Captured {

@@ -7,8 +7,11 @@
 //! The rules are deterministic; [`REDACTION_VERSION`] changes with them.
 
 mod forms;
+mod guard;
 mod hints;
 mod names;
+mod prohibited;
+mod rules;
 mod shapes;
 mod stream;
 mod vault;
@@ -17,28 +20,54 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+pub use guard::OutputGuard;
+pub use rules::Rules;
 pub use stream::OutputRedactor;
 pub use vault::{Vault, resolve};
 
 use actum_model::Json;
-use actum_record::redact::{Redact, parse_marker};
+use actum_record::redact::{Class, Redact, parse_marker};
 use serde_json::Value;
 use std::fmt;
 
 /// Version of the rules. A change of what is found or how it is marked is a new version.
-pub const REDACTION_VERSION: u32 = 1;
+pub const REDACTION_VERSION: u32 = 2;
 
 /// Shortest value looked for beyond the place where it was found. Shorter ones occur everywhere by chance, so
 /// that taking them out would both ruin the text and give them away.
 pub const SPREAD_BYTES_MIN: usize = 4;
 
-/// A secret that is known, and the name that stands in its place.
+/// A value that must not be seen, and the name that stands in its place.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret {
-    /// `s1`, `s2` … in the order found, or the name it is kept under.
+    /// `s1`, `s2` … in the order found, the name it is kept under, or the hash of the blob it is sealed in.
     pub reference: String,
-    /// The secret itself. It must not be logged or stored.
+    /// The value itself. It must not be logged or stored.
     pub value: String,
+    /// `Secret`, or `Personal` for a value about a person.
+    pub class: Class,
+}
+
+impl Secret {
+    /// A secret.
+    #[must_use]
+    pub fn new(reference: impl Into<String>, value: impl Into<String>) -> Secret {
+        let (reference, value) = (reference.into(), value.into());
+        Secret {
+            reference,
+            value,
+            class: Class::Secret,
+        }
+    }
+
+    /// A value about a person, or a text in one.
+    #[must_use]
+    pub fn personal(reference: impl Into<String>, value: impl Into<String>) -> Secret {
+        Secret {
+            class: Class::Personal,
+            ..Secret::new(reference, value)
+        }
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -59,12 +88,12 @@ pub struct Redacted {
 /// Takes the secrets out of a command's arguments; `None` where there are none, which is found out without
 /// parsing for most commands.
 #[must_use]
-pub fn command(payload: &Json) -> Option<Redacted> {
-    if !hints::any(payload.as_str()) {
+pub fn command(payload: &Json, rules: &Rules) -> Option<Redacted> {
+    if !hints::any(payload.as_str()) && !rules.find_secrets() {
         return None;
     }
     let mut value = payload.to_value();
-    let secrets = walk::redact(&mut value);
+    let secrets = walk::redact(&mut value, rules);
     if secrets.is_empty() {
         return None;
     }
@@ -72,13 +101,15 @@ pub fn command(payload: &Json) -> Option<Redacted> {
     Some(Redacted { payload, secrets })
 }
 
-/// Whether markers stand where secrets should be, so that carrying the command out would use the marker itself.
+/// Whether markers stand where secrets should be (personal values can be unsealed and do not count), so that carrying the command out would use the marker itself.
 /// It sees whole values; a secret inside a longer text leaves a marker that could as well be somebody's words,
 /// so the flag that a submission was redacted must be asked as well.
 #[must_use]
 pub fn is_lost(payload: &Value) -> bool {
     match payload {
-        Value::Object(_) if parse_marker(payload).is_some() => true,
+        Value::Object(_) if parse_marker(payload).is_some() => {
+            parse_marker(payload).is_some_and(|(class, _)| class != Class::Personal)
+        }
         Value::Object(members) => members.values().any(is_lost),
         Value::Array(items) => items.iter().any(is_lost),
         _ => false,
@@ -87,9 +118,9 @@ pub fn is_lost(payload: &Value) -> bool {
 
 /// Redacts a row of history before it leaves: rules that came after the row was written, and results that no
 /// rule saw, are applied to it now. Applying it twice changes nothing.
-pub fn export_row(row: &mut Value) {
-    if hints::any(&row.to_string()) {
-        walk::redact(row);
+pub fn export_row(row: &mut Value, rules: &Rules) {
+    if hints::any(&row.to_string()) || rules.find_secrets() {
+        walk::redact(row, rules);
     }
 }
 
@@ -99,11 +130,11 @@ pub struct Redactor;
 
 impl Redact for Redactor {
     fn redact(&self, value: &mut Value) {
-        export_row(value);
+        export_row(value, &Rules::default());
     }
 }
 
 /// The marker inside a longer text.
-pub(crate) fn text_marker(reference: &str) -> String {
-    format!("[redacted:secret:{reference}]")
+pub(crate) fn text_marker(class: Class, reference: &str) -> String {
+    format!("[redacted:{}:{reference}]", class.as_str())
 }

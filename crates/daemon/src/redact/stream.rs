@@ -115,7 +115,7 @@ impl Patterns {
     fn new(secrets: &[Secret]) -> Option<Patterns> {
         let mut all: Vec<(Vec<u8>, Arc<str>)> = Vec::new();
         for secret in secrets {
-            let marker: Arc<str> = text_marker(&secret.reference).into();
+            let marker: Arc<str> = text_marker(secret.class, &secret.reference).into();
             all.extend(
                 forms::of(&secret.value)
                     .into_iter()

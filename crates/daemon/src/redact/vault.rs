@@ -109,10 +109,7 @@ fn fill(value: &mut Value, vault: &Vault, secrets: &mut Vec<Secret>) -> Result<(
             Some(secret) => secret.value.clone(),
             None => {
                 let secret = vault.get(name)?;
-                secrets.push(Secret {
-                    reference: name.to_owned(),
-                    value: secret.clone(),
-                });
+                secrets.push(Secret::new(name, secret.clone()));
                 secret
             }
         };

@@ -2,7 +2,7 @@
 
 use super::names::{is_secret, is_secret_flag};
 use super::stream::OutputRedactor;
-use super::{Secret, shapes, text_marker, vault};
+use super::{Rules, Secret, shapes, text_marker, vault};
 use actum_record::redact::{Class, marker, parse_marker};
 use serde_json::{Map, Value};
 
@@ -10,8 +10,11 @@ use serde_json::{Map, Value};
 const SCHEMES: &[&str] = &["basic", "bearer", "token"];
 
 /// Redacts a document and tells what was taken out, in order of first occurrence.
-pub(super) fn redact(value: &mut Value) -> Vec<Secret> {
-    let mut walk = Walk { found: Vec::new() };
+pub(super) fn redact(value: &mut Value, rules: &Rules) -> Vec<Secret> {
+    let mut walk = Walk {
+        found: Vec::new(),
+        rules,
+    };
     walk.value(value, false);
     if !walk.found.is_empty() {
         let spread = Spread::new(&walk.found);
@@ -20,11 +23,12 @@ pub(super) fn redact(value: &mut Value) -> Vec<Secret> {
     walk.found
 }
 
-struct Walk {
+struct Walk<'a> {
     found: Vec<Secret>,
+    rules: &'a Rules,
 }
 
-impl Walk {
+impl Walk<'_> {
     fn value(&mut self, value: &mut Value, secret: bool) {
         if parse_marker(value).is_some() || vault::is_reference(value) {
             return;
@@ -51,7 +55,10 @@ impl Walk {
             .iter()
             .any(|name| members.get(*name).and_then(Value::as_str).is_some_and(is_secret));
         for (name, member) in members.iter_mut() {
-            self.value(member, secret || is_secret(name) || (named && name == "value"));
+            self.value(
+                member,
+                secret || is_secret(name) || self.rules.is_secret(name) || (named && name == "value"),
+            );
         }
     }
 
@@ -74,7 +81,7 @@ impl Walk {
             Some((scheme, rest)) if SCHEMES.contains(&scheme.to_ascii_lowercase().as_str()) => {
                 let rest = rest.trim();
                 let taken = !rest.is_empty() && !is_marker(rest);
-                taken.then(|| format!("{scheme} {}", text_marker(&self.take(rest))).into())
+                taken.then(|| format!("{scheme} {}", text_marker(Class::Secret, &self.take(rest))).into())
             }
             _ => Some(marker(Class::Secret, &self.take(text))),
         }
@@ -82,7 +89,7 @@ impl Walk {
 
     /// Any other text: only what has a shape is taken.
     fn text(&mut self, text: &str) -> Option<Value> {
-        let found = shapes::find_in_argument(text);
+        let found = self.rules.find_in_text(text, shapes::find_in_argument(text));
         let (mut out, mut done) = (String::new(), 0);
         for range in found {
             let (before, secret) = (text.get(done..range.start)?, text.get(range.clone())?);
@@ -93,7 +100,7 @@ impl Walk {
                 return Some(marker(Class::Secret, &self.take(secret)));
             }
             out.push_str(before);
-            out.push_str(&text_marker(&self.take(secret)));
+            out.push_str(&text_marker(Class::Secret, &self.take(secret)));
             done = range.end;
         }
         if done == 0 {
@@ -109,10 +116,7 @@ impl Walk {
             return known.reference.clone();
         }
         let reference = format!("s{}", self.found.len() + 1);
-        self.found.push(Secret {
-            reference: reference.clone(),
-            value: value.to_owned(),
-        });
+        self.found.push(Secret::new(reference.clone(), value));
         reference
     }
 }
@@ -135,7 +139,7 @@ impl Spread {
     fn new(secrets: &[Secret]) -> Spread {
         let markers = secrets
             .iter()
-            .map(|secret| text_marker(&secret.reference))
+            .map(|secret| text_marker(secret.class, &secret.reference))
             .collect();
         Spread {
             redactor: OutputRedactor::new(secrets),

@@ -46,6 +46,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/commands", get(reads::contracts).post(commands::post))
         .route("/v1/commands/{id}", get(reads::command))
         .route("/v1/blobs/{hash}", get(reads::blob))
+        .route("/v1/personal/{ref}", get(reads::personal))
         .route("/v1/history", get(reads::history))
         .route("/v1/recovery", get(reads::recovery))
         .route("/v1/health", get(reads::health))

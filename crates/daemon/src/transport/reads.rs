@@ -64,6 +64,15 @@ pub(crate) async fn blob(State(app): State<App>, Path(hash): Path<String>) -> An
     }
 }
 
+/// `GET /v1/personal/{ref}`: `personal.get`.
+pub(crate) async fn personal(
+    State(app): State<App>,
+    Extension(grant): Extension<Grant>,
+    Path(reference): Path<String>,
+) -> Answer {
+    call(&app, &grant, "personal.get", json!({"ref": reference})).await
+}
+
 /// `GET /v1/recovery`: `server.recovery`.
 pub(crate) async fn recovery(State(app): State<App>, Extension(grant): Extension<Grant>) -> Answer {
     call(&app, &grant, "server.recovery", json!({})).await

@@ -77,10 +77,7 @@ async fn bytes_that_are_no_text_are_flagged_and_kept() {
 #[tokio::test]
 async fn secrets_are_redacted_live_in_the_record_and_in_the_blob() {
     let mut bench = Bench::new();
-    let secrets = vec![Secret {
-        reference: "DB".into(),
-        value: "hunter2secret".into(),
-    }];
+    let secrets = vec![Secret::new("DB", "hunter2secret")];
     let mut small = job(&[
         "sh",
         "-c",

@@ -149,10 +149,7 @@ async fn a_program_that_is_not_there_or_cannot_be_executed() {
 async fn a_secret_in_a_refusal_is_redacted() {
     let mut bench = Bench::new();
     let mut secret = job(&["no-such-hunter2"]);
-    secret.secrets = vec![Secret {
-        reference: "s1".into(),
-        value: "hunter2".into(),
-    }];
+    secret.secrets = vec![Secret::new("s1", "hunter2")];
     failed(
         &bench.run(secret).await.settlement,
         "`no-such-[redacted:secret:s1]`",

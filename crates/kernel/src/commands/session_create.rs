@@ -52,7 +52,12 @@ fn metadata(arguments: &Value) -> Result<Vec<(String, Json)>, Fault> {
     let none = Map::new();
     let members = match arguments.get("metadata") {
         None => &none,
-        Some(Value::Object(members)) => members,
+        Some(Value::Object(members)) if !members.contains_key("$redacted") => members,
+        Some(Value::Object(_)) => {
+            let message =
+                "/payload/metadata: expected an object whose members may be marked, got one mark for all";
+            return Err(Fault::new(ErrorCode::InvalidInput, message));
+        }
         Some(_) => {
             return Err(Fault::new(
                 ErrorCode::InvalidInput,

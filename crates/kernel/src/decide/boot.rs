@@ -21,6 +21,7 @@ impl Decider<'_> {
             node: boot.node.clone(),
             build: boot.build.clone(),
             contracts: boot.contracts,
+            classes: boot.classes,
             clean: self.state.closed,
         }));
         if *self.state.config != boot.config || first {

@@ -89,6 +89,7 @@ impl World {
             node: "here".into(),
             build: "1".into(),
             contracts: Hash::ZERO,
+            classes: None,
             config: self.config.clone(),
         }))
     }

@@ -201,6 +201,17 @@ pub const CONTRACTS: &[Contract] = &[
         ..READ
     },
     Contract {
+        kind: "personal.get",
+        about: "Opens a personal value that a marker stands for, unless its subject was erased.",
+        input: &[required(
+            "ref",
+            Shape::Text(64, 64),
+            "The `ref` of the marker, 64 hex digits.",
+        )],
+        output: &[required("value", Shape::Any(usize::MAX), "The value.")],
+        ..READ
+    },
+    Contract {
         kind: "server.health",
         about: "Tells whether the daemon works, and with what durability.",
         output: &[required(
@@ -400,5 +411,25 @@ pub const CONTRACTS: &[Contract] = &[
         // Until it runs in a cage, nobody can say what else it touched.
         contained: false,
         ..BASE
+    },
+    Contract {
+        kind: "subject.erase",
+        about: "Erases a subject: its key is destroyed, and with it every personal value kept under it so far.",
+        input: &[required(
+            "subject",
+            Shape::Text(1, 4 * limits::SUBJECT_CHARS_MAX),
+            "Its name, or the form in which `actum subject list` shows it. Only a keyed hash of it is recorded.",
+        )],
+        output: &[
+            required("subject", Shape::Text(1, 128), "The keyed hash of its name."),
+            optional(
+                "key",
+                Shape::Text(32, 32),
+                "The id of the key destroyed; absent where there was none.",
+            ),
+        ],
+        risk: "high",
+        idempotent: true,
+        ..CONTROL
     },
 ];
