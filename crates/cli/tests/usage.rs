@@ -69,7 +69,7 @@ fn an_error_code_is_explained_with_its_page() {
         said.starts_with("IN_DOUBT\n") && said.contains("What to do"),
         "{said}"
     );
-    let said = run(["explain", "CONFLICT"]).ended(1).err;
+    let said = run(["explain", "IDENTITY"]).ended(1).err;
     assert!(said.contains("did you mean IDENTITY_CONFLICT?"), "{said}");
     let all = run(["explain", "--output", "jsonl"]).ended(0).out;
     assert_eq!(all.lines().count(), actum_model::ErrorCode::ALL.len());

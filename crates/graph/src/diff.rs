@@ -3,12 +3,14 @@
 //! Changes come nodes first, then edges, then attachments; each by id, attachments by target and the SHA-256 of
 //! their key. The work is proportional to the changes where one view was forked from the other.
 
+pub use actum_model::graph::Patch;
+
 use crate::content::{Attachment, Edge, Node, attachment_path, path_target};
 use crate::ids::{AttachmentKey, EdgeId, NodeId, TargetId};
 use crate::trie::Difference;
 use crate::view::{Page, Paged, View, page_of};
+use actum_model::Hash;
 use actum_model::limits::GRAPH_PAGE_SCANNED_MAX;
-use actum_model::{Hash, Json};
 use serde::{Deserialize, Serialize};
 
 /// Which entry of a view.
@@ -63,35 +65,6 @@ pub struct Change {
     pub before: Option<Entry>,
     /// What it is in the second view; nothing if it was removed.
     pub after: Option<Entry>,
-}
-
-/// One step from one view to another, in its compact form: ids and payloads are bytes in CBOR.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Patch {
-    /// Adds a node.
-    Node(Node),
-    /// Adds an edge.
-    Edge(Edge),
-    /// Sets an attachment.
-    Attachment {
-        /// What it hangs on.
-        target: TargetId,
-        /// Its key.
-        key: AttachmentKey,
-        /// Its value.
-        value: Json,
-        /// Its version.
-        version: u64,
-    },
-    /// Removes a node.
-    NoNode(NodeId),
-    /// Removes an edge.
-    NoEdge(EdgeId),
-    /// Clears an attachment.
-    NoAttachment(TargetId, AttachmentKey),
-    /// Sets the version floor of the view.
-    VersionFloor(u64),
 }
 
 fn node_change(difference: Difference<'_, 32, Node>) -> Change {

@@ -14,7 +14,6 @@
 
 pub mod content;
 pub mod diff;
-pub mod ids;
 pub mod merge;
 pub mod op;
 pub mod proof;
@@ -22,9 +21,9 @@ pub mod trie;
 pub mod verify;
 pub mod view;
 
+pub use actum_model::graph::ids::{self, AttachmentKey, EdgeId, KindName, NodeId, TargetId};
 pub use content::{Attachment, Edge, Node, Payload};
 pub use diff::{Change, Entry, EntryKey, Patch, apply_changes, apply_patches, diff, diff_page, patches};
-pub use ids::{AttachmentKey, EdgeId, KindName, NodeId, TargetId};
 pub use merge::{Conflict, ConflictCode, Conflicts, MergeCounts, Merged, merge};
 pub use op::{Applied, KindRegistry, Op, ParseError, Refusal, parse_ops, registry_hash};
 pub use proof::ViewProof;

@@ -15,6 +15,7 @@ use actum_model::effect::{Doubt, RecoveryClass, SettledAs, Settlement};
 use actum_model::event::{
     Accepted, Booted, Executed, Finished, Resolution, Resolved, SessionAnnotated, SnapshotTaken, StopReason,
 };
+use actum_model::graph::{AttachmentKey, Edge, GraphEvent, KindName, Node, Op, TargetId};
 use actum_model::ids::{IdempotencyKey, Kind, Principal, Tenant};
 use actum_model::outcome::{Identity, LanePlace, Outcome};
 use actum_model::restore::{PackedTable, Restore};
@@ -168,6 +169,51 @@ fn every_event() -> Vec<Event> {
             value: Some(Json::from_canonical("\"v\"")),
         }),
         Event::SessionDeleted { tenant, session },
+        Event::Graph(Box::new(GraphEvent::SwsCreated {
+            seq: 9,
+            sws: 0,
+            tenant: Tenant::main(),
+            by: Principal::parse("dev").unwrap(),
+            meta: Some(Json::from_canonical("{}")),
+        })),
+        Event::Graph(Box::new(GraphEvent::Rewritten {
+            seq: 10,
+            idx: 0,
+            sws: 0,
+            digest: Hash::of(b"view"),
+            ops: every_op(),
+            meta: None,
+        })),
+        Event::Graph(Box::new(GraphEvent::Rebased {
+            seq: 11,
+            idx: 1,
+            sws: 0,
+            digest: Hash::of(b"view"),
+            meta: None,
+        })),
+        Event::Graph(Box::new(GraphEvent::Conflicted {
+            seq: 12,
+            idx: 2,
+            sws: 0,
+            policy: 1,
+            conflicts: 3,
+            meta: None,
+        })),
+        Event::Graph(Box::new(GraphEvent::Collapsed {
+            seq: 13,
+            idx: 3,
+            sws: 0,
+            policy: 1,
+            digest: Hash::of(b"system"),
+            meta: None,
+        })),
+        Event::Graph(Box::new(GraphEvent::Discarded {
+            seq: 14,
+            idx: 4,
+            sws: 1,
+            reason: Some("not wanted".into()),
+            meta: None,
+        })),
         Event::OutcomesPruned { count: 1 },
         Event::TombstonesDropped { count: 2 },
         Event::KeysExpired { count: 3 },
@@ -177,6 +223,47 @@ fn every_event() -> Vec<Event> {
             tree_root: Hash::of(b"r"),
         }),
         Event::Closed {},
+    ]
+}
+
+fn every_op() -> Vec<Op> {
+    let kind = KindName::parse("demo").unwrap();
+    let node = Node {
+        kind: kind.clone(),
+        payload: b"hello".to_vec().into(),
+    };
+    let (from, target) = (node.id(), TargetId::from(node.id()));
+    let key = AttachmentKey::parse("note").unwrap();
+    let edge = Edge {
+        from,
+        to: from,
+        kind: kind.clone(),
+        payload: None,
+    };
+    vec![
+        Op::AddNode {
+            kind: kind.clone(),
+            payload: node.payload,
+        },
+        Op::AddEdge {
+            from,
+            to: from,
+            kind,
+            payload: None,
+        },
+        Op::SetAttachment {
+            target,
+            key: key.clone(),
+            value: Json::from_canonical("1"),
+            expected_version: Some(0),
+        },
+        Op::ClearAttachment {
+            target,
+            key,
+            expected_version: None,
+        },
+        Op::RemoveEdge { id: edge.id() },
+        Op::RemoveNode { id: from },
     ]
 }
 
@@ -203,6 +290,7 @@ fn known(event: &Event) -> &'static str {
         | Event::SessionCreated { .. }
         | Event::SessionAnnotated(_)
         | Event::SessionDeleted { .. }
+        | Event::Graph(_)
         | Event::OutcomesPruned { .. }
         | Event::TombstonesDropped { .. }
         | Event::KeysExpired { .. }
@@ -215,7 +303,7 @@ fn known(event: &Event) -> &'static str {
 #[test]
 fn the_fixture_holds_every_event() {
     let names: std::collections::BTreeSet<_> = every_event().iter().map(known).collect();
-    assert_eq!(names.len(), 24, "{names:?}");
+    assert_eq!(names.len(), 30, "{names:?}");
 }
 
 fn make(root: &Path) {

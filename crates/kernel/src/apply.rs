@@ -2,6 +2,7 @@
 //! looks at contracts, so an older history means the same to a newer program.
 
 mod commands;
+mod graph;
 mod lanes;
 mod retention;
 
@@ -71,6 +72,7 @@ pub fn apply_event(state: &mut State, event: Event) {
         Event::SessionDeleted { tenant, session } => {
             state.sessions.remove(&(tenant, session));
         }
+        Event::Graph(event) => state.graph_event(*event),
         Event::OutcomesPruned { count } => state.prune_outcomes(count),
         Event::TombstonesDropped { count } => state.drop_tombstones(count),
         Event::KeysExpired { count } => state.expire_keys(count),
@@ -101,6 +103,7 @@ impl State {
             .try_into()
             .unwrap_or(self.incarnation);
         self.term = booted.term;
+        self.contracts = booted.contracts;
         self.closed = false;
         let running = self
             .commands

@@ -2,10 +2,13 @@
 //! engine can publish one after each batch and readers never wait for the writer.
 
 mod digest;
+mod graph;
+mod graph_restore;
 mod restore;
 mod table;
 
 pub use digest::{Component, state_digest};
+pub use graph::{Branch, Graph, SnapshotId, Sws, Version};
 pub use table::{Key, Table};
 
 use actum_model::hash::Fingerprint;
@@ -84,6 +87,10 @@ pub struct State {
     pub elapsed: u64,
     /// The configuration in force.
     pub config: Arc<RealmConfig>,
+    /// Hash of the contract table in force.
+    pub contracts: Hash,
+    /// The graph.
+    pub graph: Graph,
     /// Sessions by tenant and id.
     pub sessions: OrdMap<(Tenant, SessionId), Session>,
     /// Lanes by tenant and name.
@@ -122,6 +129,8 @@ impl Default for State {
             at: 0,
             elapsed: 0,
             config: Arc::default(),
+            contracts: Hash::ZERO,
+            graph: Graph::default(),
             sessions: OrdMap::new(),
             lanes: OrdMap::new(),
             commands: OrdMap::new(),

@@ -37,6 +37,18 @@ pub struct RealmConfig {
     pub queue_timeout_ms: u64,
     /// Limit of a wait for dependencies.
     pub dependency_wait_ms: u64,
+    /// Earlier versions of one view that can be read by their snapshot id.
+    pub graph_snapshots_max: u64,
+    /// How long such a version can be read after a later one took its place.
+    pub graph_snapshot_age_ms_max: u64,
+    /// Entries of the rewrite log kept.
+    pub graph_rewrites_max: u64,
+    /// Bytes of entries of the rewrite log kept.
+    pub graph_rewrite_bytes_max: u64,
+    /// Shadow working sets that are active at the same time.
+    pub sws_active_max: u64,
+    /// Closed shadow working sets that can still be looked up.
+    pub sws_closed_max: u64,
 }
 
 impl Default for RealmConfig {
@@ -52,6 +64,12 @@ impl Default for RealmConfig {
             in_flight_max: limits::IN_FLIGHT_MAX as u64,
             queue_timeout_ms: limits::QUEUE_TIMEOUT_MS,
             dependency_wait_ms: limits::DEPENDENCY_WAIT_MS,
+            graph_snapshots_max: limits::GRAPH_SNAPSHOTS_MAX,
+            graph_snapshot_age_ms_max: limits::GRAPH_SNAPSHOT_AGE_MS_MAX,
+            graph_rewrites_max: limits::GRAPH_REWRITES_MAX,
+            graph_rewrite_bytes_max: limits::GRAPH_REWRITE_BYTES_MAX,
+            sws_active_max: limits::SWS_ACTIVE_MAX,
+            sws_closed_max: limits::SWS_CLOSED_MAX,
         }
     }
 }

@@ -127,6 +127,20 @@ codes! {
         "wait again; the command goes on";
     SlowConsumer "SLOW_CONSUMER" 429 true "This connection reads more slowly than it is written to."
         "read faster, or subscribe to less; resume from the idx given";
+    NotImplemented "NOT_IMPLEMENTED" 501 false "This operation does not exist in the registry of this version."
+        "the operations are listed in docs/graph.md";
+    SystemReadOnly "SYSTEM_READ_ONLY" 409 false "System changes only by a collapse."
+        "create a shadow working set, write to it, and collapse it";
+    SwsNotActive "SWS_NOT_ACTIVE" 409 false "The shadow working set was collapsed or discarded; its view is gone."
+        "create a new one; what a collapse brought is in System";
+    SnapshotExpired "SNAPSHOT_EXPIRED" 410 false "This version of the view is no longer kept."
+        "read the view as it is now and page with the snapshotId it gives";
+    MissingEndpoint "MISSING_ENDPOINT" 409 false "It refers to a node or edge that does not exist in this view."
+        "add what it refers to first, in the same rewrite if you like";
+    InUse "IN_USE" 409 false "Something in this view still refers to what should be removed."
+        "remove the edges and attachments that refer to it first";
+    CollapseConflict "COLLAPSE_CONFLICT" 409 false "System and the shadow working set changed the same things differently; nothing was changed."
+        "the receipt lists the conflicts; look with `actum sws diff`, change the shadow working set, and collapse again";
     JournalLocked "JOURNAL_LOCKED" 409 true "Another process holds this data directory."
         "stop the daemon named in the message, or use another --data";
     JournalDamaged "JOURNAL_DAMAGED" 500 false "Acknowledged history is damaged; Actum does not skip or guess."

@@ -3,6 +3,7 @@
 use crate::config::RealmConfig;
 use crate::effect::{Doubt, EffectId, RecoveryClass, Settlement};
 use crate::error::Fault;
+use crate::graph::GraphEvent;
 use crate::hash::Hash;
 use crate::ids::{CommandId, Principal, SessionId, Tenant};
 use crate::json::Json;
@@ -118,6 +119,8 @@ pub enum Event {
         /// Its id.
         session: SessionId,
     },
+    /// Something happened to the graph.
+    Graph(Box<GraphEvent>),
     /// The oldest full outcomes were retired to tombstones.
     OutcomesPruned {
         /// How many, in the order they finished.
@@ -351,6 +354,7 @@ impl Event {
             Event::SessionCreated { .. } => "session_created",
             Event::SessionAnnotated(_) => "session_annotated",
             Event::SessionDeleted { .. } => "session_deleted",
+            Event::Graph(event) => event.name(),
             Event::OutcomesPruned { .. } => "outcomes_pruned",
             Event::TombstonesDropped { .. } => "tombstones_dropped",
             Event::KeysExpired { .. } => "keys_expired",

@@ -11,6 +11,7 @@ pub mod effect;
 pub mod envelope;
 pub mod error;
 pub mod event;
+pub mod graph;
 pub mod hash;
 pub mod ids;
 pub mod input;

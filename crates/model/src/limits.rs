@@ -139,3 +139,21 @@ pub const GRAPH_PAGE_SCANNED_MAX: usize = 2000;
 pub const GRAPH_PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Conflicts listed by a collapse; the count tells of the rest.
 pub const GRAPH_CONFLICTS_LISTED_MAX: usize = 256;
+/// Entries of one view, of each sort: a million nodes take 320 MB.
+pub const GRAPH_ENTRIES_MAX: usize = 20_000_000;
+/// Earlier versions of one view kept in state; what a reader was given is kept longer outside of it.
+pub const GRAPH_SNAPSHOTS_MAX: u64 = 64;
+/// How long an earlier version can be read: long enough to page through a large view by hand.
+pub const GRAPH_SNAPSHOT_AGE_MS_MAX: u64 = 15 * 60_000;
+/// Entries of the rewrite log kept, as many as full outcomes.
+pub const GRAPH_REWRITES_MAX: u64 = 100_000;
+/// Bytes of the same: entries may have 256 operations of 256 KiB.
+pub const GRAPH_REWRITE_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// Shadow working sets active at the same time: each costs what it differs in from System.
+pub const SWS_ACTIVE_MAX: u64 = 10_000;
+/// Closed ones whose row is kept.
+pub const SWS_CLOSED_MAX: u64 = 10_000;
+/// Longest reason of a discard.
+pub const SWS_REASON_CHARS_MAX: usize = 4096;
+/// Largest `meta` of a shadow working set or rewrite as canonical JSON.
+pub const GRAPH_META_BYTES_MAX: usize = 16 * 1024;

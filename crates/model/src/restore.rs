@@ -4,6 +4,7 @@
 use crate::config::RealmConfig;
 use crate::effect::Doubt;
 use crate::event::StopReason;
+use crate::graph::GraphPiece;
 use crate::ids::{SessionId, Tenant};
 use crate::json::Json;
 use crate::outcome::{Identity, OutcomeRow};
@@ -26,6 +27,8 @@ pub enum Restore {
     Commands(Vec<CommandRow>),
     /// Full outcomes, in the order they finished.
     Outcomes(Vec<OutcomeRow>),
+    /// A piece of the graph.
+    Graph(GraphPiece),
     /// A run of a compact table: rows of fixed width, concatenated.
     Packed {
         /// Which table.
@@ -75,6 +78,8 @@ pub struct MetaRow {
     pub finished: BTreeMap<String, u64>,
     /// The configuration in force.
     pub config: RealmConfig,
+    /// Hash of the contract table in force.
+    pub contracts: crate::hash::Hash,
     /// Lanes that are ready to go on, in order.
     pub ready: Vec<LaneKey>,
 }

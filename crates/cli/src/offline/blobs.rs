@@ -67,7 +67,7 @@ fn content(event: &Event) -> Option<&Json> {
         Event::Finished(finished) => finished.data.as_ref(),
         Event::Executed(executed) => executed.data.as_ref(),
         Event::Accepted(accepted) => accepted.payload.as_ref(),
-        Event::SessionAnnotated { value, .. } => value.as_ref(),
+        Event::SessionAnnotated(row) => row.value.as_ref(),
         _ => None,
     }
 }

@@ -103,6 +103,7 @@ impl Rows {
                 | Event::SessionCreated { .. }
                 | Event::SessionAnnotated(_)
                 | Event::SessionDeleted { .. }
+                | Event::Graph(_)
                 | Event::OutcomesPruned { .. }
                 | Event::TombstonesDropped { .. }
                 | Event::KeysExpired { .. }

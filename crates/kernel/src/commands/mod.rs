@@ -2,6 +2,7 @@
 
 mod command_cancel;
 mod command_resolve;
+mod graph;
 mod session_annotate;
 mod session_create;
 mod session_delete;
@@ -24,6 +25,9 @@ pub(crate) fn run(decider: &mut Decider<'_>, seq: u64, contract: &Contract, payl
     match contract.kind {
         "command.cancel" => command_cancel::run(decider, seq, &arguments),
         "command.resolve" => command_resolve::run(decider, seq, &arguments),
+        "graph.rewrite" | "sws.collapse" | "sws.create" | "sws.discard" | "sws.rebase" => {
+            graph::run(decider, seq, contract.kind, &arguments);
+        }
         "session.annotate" => session_annotate::run(decider, seq, &arguments),
         "session.create" => session_create::run(decider, seq, &arguments),
         "session.delete" => session_delete::run(decider, seq),
@@ -37,6 +41,14 @@ pub(crate) fn run(decider: &mut Decider<'_>, seq: u64, contract: &Contract, payl
     if decider.identity(seq).is_some() {
         let message = "an argument that Actum reads itself has the shape of a secret and was taken out";
         decider.fail(seq, Fault::new(ErrorCode::InvalidInput, message));
+    }
+}
+
+/// Checks what a contract's schema cannot say of the arguments, before the command is accepted.
+pub(crate) fn check(contract: &Contract, payload: &Json) -> Result<(), Fault> {
+    match contract.kind {
+        "graph.rewrite" => graph::check(&payload.to_value()),
+        _ => Ok(()),
     }
 }
 

@@ -31,7 +31,9 @@ impl Decider<'_> {
             let message = format!("no command kind is named `{}`", envelope.kind);
             return Reply::Refused(Fault::new(ErrorCode::UnknownCommand, message));
         };
-        if let Err(fault) = small_enough(&envelope.payload) {
+        let shape =
+            small_enough(&envelope.payload).and_then(|()| commands::check(contract, &envelope.payload));
+        if let Err(fault) = shape {
             return Reply::Refused(fault);
         }
         let lane = lane_of(contract, submit);

@@ -30,6 +30,7 @@ pub fn state_digest(state: &State) -> (Hash, Vec<Component>) {
         ("key-expiry/1", packed(state, PackedTable::KeyExpiry)),
         ("outcomes/1", rows(state.outcome_rows().map(|row| &**row))),
         ("commands/1", rows(state.commands.values().map(|row| &**row))),
+        ("graph/1", rows(state.graph.outline())),
     ]
     .into_iter()
     .filter_map(|(name, root)| root.map(|root| Component { name, root }))

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Rows of one piece. Small enough to decode on several threads, large enough to cost nothing.
-const ROWS_PER_PIECE: usize = 2048;
+pub(super) const ROWS_PER_PIECE: usize = 2048;
 /// Bytes of texts in one piece, beyond which it ends: a frame has a bound, and rows may be large.
-const TEXT_BYTES_PER_PIECE: usize = 1024 * 1024;
+pub(super) const TEXT_BYTES_PER_PIECE: usize = 1024 * 1024;
 /// Rows of one packed piece.
 const PACKED_PER_PIECE: usize = 16_384;
 
@@ -30,6 +30,7 @@ impl State {
             .chain(self.packed(PackedTable::KeyExpiry))
             .chain(runs(outcomes, |row| row.weight_bytes() as usize).map(Restore::Outcomes))
             .chain(runs(commands, command_bytes).map(Restore::Commands))
+            .chain(self.graph.pieces().map(Restore::Graph))
             .map(|piece| Event::Restore(Box::new(piece)))
     }
 
@@ -48,6 +49,7 @@ impl State {
                 .map(|(outcome, count)| (outcome.as_str().to_owned(), count))
                 .collect(),
             config: (*self.config).clone(),
+            contracts: self.contracts,
             ready: self.ready.values().cloned().collect(),
         }
     }
@@ -115,6 +117,7 @@ impl State {
                     self.outcomes.insert(row.identity.seq, Arc::new(row));
                 }
             }
+            Restore::Graph(piece) => self.graph.restore(piece),
             Restore::Packed { table, rows } => self.restore_packed(table, &rows),
         }
     }
@@ -129,6 +132,7 @@ impl State {
         self.at = meta.at;
         self.elapsed = meta.elapsed;
         self.config = Arc::new(meta.config);
+        self.contracts = meta.contracts;
         for (outcome, count) in Outcome::ALL.iter().zip(self.finished.iter_mut()) {
             *count = meta.finished.get(outcome.as_str()).copied().unwrap_or(0);
         }
@@ -248,7 +252,10 @@ fn pack<'a, T: 'a>(
 }
 
 /// Rows in runs that one piece holds.
-fn runs<T>(rows: impl Iterator<Item = T>, text_bytes: fn(&T) -> usize) -> impl Iterator<Item = Vec<T>> {
+pub(super) fn runs<T>(
+    rows: impl Iterator<Item = T>,
+    text_bytes: fn(&T) -> usize,
+) -> impl Iterator<Item = Vec<T>> {
     let mut rows = rows.peekable();
     std::iter::from_fn(move || {
         let mut run = vec![rows.next()?];

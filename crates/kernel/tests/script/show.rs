@@ -2,9 +2,10 @@
 
 use actum_kernel::{Known, Reply, State};
 use actum_model::event::StopReason;
+use actum_model::graph::{GraphEvent, Op};
 use actum_model::outcome::Identity;
 use actum_model::restore::Phase;
-use actum_model::{Event, Fault};
+use actum_model::{Event, Fault, Hash};
 
 /// The id of a command by its number; `#7` where it is not known (any more).
 pub(crate) fn name(state: &State, seq: u64) -> String {
@@ -94,12 +95,44 @@ pub(crate) fn event(state: &State, event: &Event) -> String {
         Event::SessionAnnotated(row) => format!("session {} annotated {}", row.session, row.key),
         Event::SessionCreated { session, .. } => format!("session {session} created"),
         Event::SessionDeleted { session, .. } => format!("session {session} deleted"),
+        Event::Graph(event) => graph(event),
         Event::OutcomesPruned { count } => format!("outcomes pruned {count}"),
         Event::TombstonesDropped { count } => format!("tombstones dropped {count}"),
         Event::KeysExpired { count } => format!("keys expired {count}"),
         Event::SnapshotTaken(_) => "snapshot taken".to_owned(),
         Event::Closed {} => "closed".to_owned(),
         Event::Restore(_) => "restore".to_owned(),
+    }
+}
+
+fn graph(event: &GraphEvent) -> String {
+    let sws = event.sws();
+    let short = |digest: &Hash| digest.to_string().split_at(8).0.to_owned();
+    match event {
+        GraphEvent::SwsCreated { by, .. } => format!("sws:{sws} created by {by}"),
+        GraphEvent::Rewritten { idx, digest, ops, .. } => {
+            let ops: Vec<&str> = ops.iter().map(Op::name).collect();
+            format!(
+                "rewrite {idx} of sws:{sws}, {} -> {}",
+                ops.join(" "),
+                short(digest)
+            )
+        }
+        GraphEvent::Collapsed { idx, digest, .. } => {
+            format!("rewrite {idx}, sws:{sws} collapsed -> {}", short(digest))
+        }
+        GraphEvent::Conflicted { idx, conflicts, .. } => {
+            format!("rewrite {idx}, sws:{sws} not collapsed, conflicts {conflicts}")
+        }
+        GraphEvent::Discarded { idx, reason, .. } => {
+            format!(
+                "rewrite {idx}, sws:{sws} discarded {}",
+                reason.as_deref().unwrap_or_default()
+            )
+        }
+        GraphEvent::Rebased { idx, digest, .. } => {
+            format!("rewrite {idx}, sws:{sws} rebased -> {}", short(digest))
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use super::show;
 use actum_kernel::{RecordHead, State, advance, apply_event, apply_record, decide, state_digest};
 use actum_model::effect::{SettledAs, Settlement};
 use actum_model::envelope::{Caller, Envelope};
+use actum_model::graph::{SwsState, ViewName};
 use actum_model::ids::{CommandId, Principal, SessionId, Tenant};
 use actum_model::input::{Boot, OverRate, Submit};
 use actum_model::limits::EVENTS_PER_RECORD_MAX;
@@ -68,6 +69,7 @@ impl World {
             "config" => self.configure(rest),
             "show" => vec![format!("{rest}: {}", self.show(rest))],
             "session" => vec![self.session(rest)],
+            "graph" => self.graph(),
             "lanes" => self.lanes(),
             "counts" => vec![self.counts()],
             "crash" => self.crash(),
@@ -387,6 +389,38 @@ impl World {
             )
         };
         self.state.lanes.iter().map(line).collect()
+    }
+
+    /// Every view that can be read, its earlier versions, and its entries in the rewrite log.
+    fn graph(&self) -> Vec<String> {
+        let (graph, tenant) = (&self.state.graph, Tenant::main());
+        let named = graph
+            .sws
+            .values()
+            .map(|sws| (ViewName::Sws(sws.row.id), sws.row.state));
+        let views = std::iter::once((ViewName::System, SwsState::Active)).chain(named);
+        let line = |(name, state): (ViewName, SwsState)| {
+            let entries: Vec<String> = graph
+                .rewrites_of(&tenant, name, None)
+                .unwrap()
+                .map(|(at, row)| format!("{at}:{} {}", row.idx, row.kind.as_str()))
+                .collect();
+            let shown = match graph.current(&tenant, name) {
+                Ok(version) => {
+                    let counts = version.view.counts();
+                    assert_eq!(version.view.digest(), version.digest);
+                    format!(
+                        "{} nodes {} edges {}",
+                        version.snapshot(),
+                        counts.nodes,
+                        counts.edges
+                    )
+                }
+                Err(_) => state.as_str().to_owned(),
+            };
+            format!("{name}: {shown}, [{}]", entries.join(", "))
+        };
+        views.map(line).collect()
     }
 
     fn counts(&self) -> String {

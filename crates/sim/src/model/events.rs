@@ -77,6 +77,7 @@ impl Model {
             Event::SessionDeleted { session, .. } => {
                 hold!(self.sessions.remove(session).is_some(), "no such session");
             }
+            Event::Graph(event) => self.graph_event(event)?,
             Event::OutcomesPruned { count } => self.pruned(reading, *count)?,
             Event::TombstonesDropped { count } => self.dropped(*count)?,
             Event::KeysExpired { count } => self.keys_expired(*count)?,

@@ -10,6 +10,7 @@ mod compare;
 mod events;
 mod finish;
 mod foresee;
+mod graph;
 mod retention;
 
 use crate::broken::{Broken, hold};
@@ -125,6 +126,7 @@ pub struct Model {
     pub(crate) term: u64,
     pub(crate) config: RealmConfig,
     pub(crate) sessions: BTreeMap<SessionId, Session>,
+    pub(crate) graph: graph::Graph,
     pub(crate) lanes: BTreeMap<Lane, VecDeque<u64>>,
     /// The last place given out in each lane, for ever.
     pub(crate) places: BTreeMap<Lane, (u64, u64)>,

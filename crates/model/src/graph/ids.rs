@@ -1,9 +1,8 @@
 //! Ids of nodes, edges and targets, and the two checked names: kinds and attachment keys. A value of these
 //! types is always well-formed. Ids are hashes of content; nothing here draws one.
 
-use actum_model::Hash;
-use actum_model::hash::BadHash;
-use actum_model::limits::{GRAPH_KEY_CHARS_MAX, GRAPH_KIND_CHARS_MAX};
+use crate::hash::{BadHash, Hash};
+use crate::limits::{GRAPH_KEY_CHARS_MAX, GRAPH_KIND_CHARS_MAX};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use std::fmt;
