@@ -12,37 +12,12 @@
 
 mod common;
 
-use common::{Daemon, annotations, block_on, over, web};
+use common::{Daemon, Random, annotations, block_on, over, seed, web};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 const ROUNDS: usize = 5;
 const COMMANDS: usize = 3000;
-
-struct Random(u64);
-
-impl Random {
-    /// A number below `max`, by xorshift.
-    fn below(&mut self, max: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % max as u64).unwrap()
-    }
-}
-
-fn seed() -> u64 {
-    let given = std::env::var("ACTUM_TEST_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok());
-    let seed = given.unwrap_or_else(|| {
-        u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() & 0xffff_ffff).unwrap()
-            | 1
-    });
-    println!("repeat with ACTUM_TEST_SEED={seed}");
-    seed
-}
 
 /// Streams commands and kills the daemon after `after` answers; gives the answers that came.
 async fn stream_and_kill(daemon: Daemon, commands: &[Value], after: usize) -> Vec<Value> {

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 pub const ACTUM: &str = env!("CARGO_BIN_EXE_actum");
 
@@ -171,6 +172,32 @@ impl Drop for Daemon {
         let _ended_already = self.child.kill();
         let _reaped = self.child.wait();
     }
+}
+
+/// Numbers drawn from a seed.
+pub struct Random(pub u64);
+
+impl Random {
+    /// A number below `max`, by xorshift.
+    pub fn below(&mut self, max: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % max as u64).unwrap()
+    }
+}
+
+/// The seed of this run, printed; `ACTUM_TEST_SEED` repeats one.
+pub fn seed() -> u64 {
+    let given = std::env::var("ACTUM_TEST_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let seed = given.unwrap_or_else(|| {
+        u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() & 0xffff_ffff).unwrap()
+            | 1
+    });
+    println!("repeat with ACTUM_TEST_SEED={seed}");
+    seed
 }
 
 pub fn block_on<T>(work: impl Future<Output = T>) -> T {

@@ -179,6 +179,12 @@ fn row_json(row: &Row, rules: &Rules) -> Value {
         ("laneSeq", row.lane_seq.map(Value::from)),
         ("correlationId", row.correlation.clone().map(Value::from)),
         ("causationId", row.causation.clone().map(Value::from)),
+        (
+            "dependsOn",
+            row.depends_on.as_ref().map(|ids| ids.split(' ').collect()),
+        ),
+        ("idempotencyKey", row.idempotency_key.clone().map(Value::from)),
+        ("ifSessionVersion", row.if_version.map(Value::from)),
         ("startedIdx", row.started_idx.map(Value::from)),
         ("startedAt", moment(row.started_at_ms)),
         ("finishedIdx", row.finished_idx.map(Value::from)),

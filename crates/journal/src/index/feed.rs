@@ -39,7 +39,7 @@ struct Change {
 pub(super) struct Rows(BTreeMap<u64, Change>);
 
 const INSERT: &str = "INSERT OR REPLACE INTO commands VALUES
- (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
+ (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)";
 const UPDATE: &str = "UPDATE commands SET
  started_idx = coalesce(?2, started_idx), started_at = coalesce(?3, started_at),
  finished_idx = coalesce(?4, finished_idx), finished_at = coalesce(?5, finished_at),
@@ -183,6 +183,9 @@ impl Rows {
                         lane.map(|place| number(place.seq)),
                         identity.correlation.as_ref().map(|id| id.as_str()),
                         identity.causation.as_ref().map(|id| id.as_str()),
+                        depends_on(identity),
+                        identity.key.as_ref().map(|key| key.as_str()),
+                        identity.if_version.map(number),
                         number(*idx),
                         number(*at),
                         started_idx,
@@ -210,4 +213,10 @@ impl Rows {
         }
         Ok(())
     }
+}
+
+/// The ids it depends on, joined by spaces, which ids do not have.
+fn depends_on(identity: &Identity) -> Option<String> {
+    let ids: Vec<&str> = identity.depends_on.iter().map(|id| id.as_str()).collect();
+    (!ids.is_empty()).then(|| ids.join(" "))
 }

@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// A change of anything below needs a new number; an index of another number is dropped and rebuilt.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// Memory for pages while the index is fed.
 const CACHE_KIB: i64 = 16 * 1024;
@@ -27,6 +27,9 @@ CREATE TABLE commands (
   lane_seq INTEGER,
   correlation TEXT,
   causation TEXT,
+  depends_on TEXT,
+  idempotency_key TEXT,
+  if_version INTEGER,
   accepted_idx INTEGER NOT NULL,
   accepted_at INTEGER NOT NULL,
   started_idx INTEGER,
