@@ -36,8 +36,12 @@ pub struct Report {
     pub effects: usize,
     /// Boots.
     pub boots: usize,
-    /// Commands that ended.
+    /// Commands that were accepted.
+    pub accepted: usize,
+    /// Those of them that ended.
     pub ended: usize,
+    /// Those of them that were in doubt.
+    pub doubts: usize,
 }
 
 /// Makes a run. `log` receives its steps where the plan is verbose, and the last one always.
@@ -334,7 +338,9 @@ impl Run {
             records: self.world.records(),
             effects: self.world.effects(),
             boots: self.world.reports.len(),
+            accepted: self.world.model().accepted_count(),
             ended: self.world.model().ended(),
+            doubts: self.world.model().doubt_count(),
         })
     }
 

@@ -6,6 +6,7 @@
 mod adr;
 mod errors;
 mod examples;
+mod findings;
 mod invariants;
 mod layout;
 mod links;
@@ -78,6 +79,7 @@ const RULES: &[fn(&Tree) -> Vec<Finding>] = &[
     adr::check,
     links::check,
     examples::check,
+    findings::check,
 ];
 
 /// Checks the workspace at `root` and prints what it finds.

@@ -195,6 +195,7 @@ impl Model {
             (running.doubt, running.due) = (Some(reason), u64::MAX);
         });
         reading.doubted = Some(seq);
+        self.doubts += 1;
         for open in &self.open {
             if let Some(command) = self
                 .commands

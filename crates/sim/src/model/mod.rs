@@ -133,6 +133,8 @@ pub struct Model {
     /// Every generation a session ever had.
     pub(crate) generations: BTreeSet<(SessionId, u64)>,
     pub(crate) commands: BTreeMap<u64, Command>,
+    /// Commands that were ever in doubt.
+    pub(crate) doubts: usize,
     /// Those without an outcome.
     pub(crate) open: BTreeSet<u64>,
     pub(crate) ids: BTreeMap<CommandId, u64>,
@@ -362,6 +364,18 @@ pub(crate) fn id_of(command: &Command) -> CommandId {
 }
 
 impl Model {
+    /// Commands that were accepted.
+    #[must_use]
+    pub fn accepted_count(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Commands that were in doubt, however they ended.
+    #[must_use]
+    pub fn doubt_count(&self) -> usize {
+        self.doubts
+    }
+
     /// Commands that have their outcome.
     #[must_use]
     pub fn ended(&self) -> usize {
