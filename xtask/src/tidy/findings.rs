@@ -52,7 +52,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
             kinds
                 .into_iter()
                 .filter_map(Result::err)
-                .for_each(|error| add(error));
+                .for_each(&mut add);
             if !requirements.contains(&format!("| {requirement} |")) {
                 add(format!("`{requirement}` is no requirement"));
             }
