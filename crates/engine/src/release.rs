@@ -19,6 +19,8 @@ pub struct Start {
     pub payload: Json,
     /// True where only the shell's memory has all of them.
     pub redacted: bool,
+    /// True where not the effect itself leaves but the probe that asks what came of it.
+    pub probe: bool,
 }
 
 /// A state to publish to readers.
@@ -84,7 +86,17 @@ impl<R> OpenBatch<R> {
         self.replies.push((to, Response::finished(row, replayed)));
     }
 
+    /// The effect itself may leave.
     pub(crate) fn start(&mut self, state: &State, seq: u64) {
+        self.leave(state, seq, false);
+    }
+
+    /// The probe of an effect that may have left in an earlier run may leave.
+    pub(crate) fn probe(&mut self, state: &State, seq: u64) {
+        self.leave(state, seq, true);
+    }
+
+    fn leave(&mut self, state: &State, seq: u64, probe: bool) {
         let Some(row) = state.command(seq) else { return };
         let Phase::Running(running) = &row.phase else {
             return;
@@ -95,6 +107,7 @@ impl<R> OpenBatch<R> {
             kind: row.identity.kind.to_string(),
             payload: row.payload.clone().unwrap_or_default(),
             redacted: row.redacted,
+            probe,
         });
     }
 }
