@@ -34,9 +34,9 @@ pub(crate) fn named(reader: &Reader, through: u64, state: &State) -> Result<BTre
 /// The result or the arguments in an event. Nothing else names blobs.
 fn result(event: &Event) -> Option<&Json> {
     match event {
-        Event::EffectSettled { settlement, .. } | Event::EffectLate { settlement, .. } => {
-            settlement.data.as_ref()
-        }
+        Event::EffectSettled { settlement, .. }
+        | Event::EffectLate { settlement, .. }
+        | Event::ProbeAnswered { settlement, .. } => settlement.data.as_ref(),
         Event::Finished(finished) => finished.data.as_ref(),
         Event::Executed(executed) => executed.data.as_ref(),
         Event::Accepted(accepted) => accepted.payload.as_ref(),

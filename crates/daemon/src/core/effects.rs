@@ -10,6 +10,7 @@ use crate::redact::{self, Secret, Vault};
 use actum_engine::Start;
 use actum_journal::Blobs;
 use actum_model::effect::SettledAs;
+use actum_model::restore::Phase;
 use actum_model::{ErrorCode, Fault, Hash, Json, Settlement, limits};
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
@@ -34,6 +35,8 @@ pub(crate) struct Effects {
     originals: HashMap<u64, Originals>,
     /// Effects that may leave and wait for a free place.
     waiting: VecDeque<Start>,
+    /// Whether programs may run without a cage.
+    allow_uncaged: bool,
     inbox: mpsc::WeakSender<Msg>,
     runtime: tokio::runtime::Handle,
 }
@@ -43,6 +46,7 @@ impl Effects {
         door: Door,
         vault: Vault,
         blobs: Blobs,
+        allow_uncaged: bool,
         inbox: mpsc::WeakSender<Msg>,
         runtime: tokio::runtime::Handle,
     ) -> Effects {
@@ -53,6 +57,7 @@ impl Effects {
             blobs,
             originals,
             waiting,
+            allow_uncaged,
             inbox,
             runtime,
         }
@@ -80,8 +85,12 @@ impl Effects {
             };
             let originals = self.originals.remove(&start.seq);
             let (vault, blobs) = (Arc::clone(&self.vault), self.blobs.clone());
+            let allowed = self.allow_uncaged;
             self.door.start_with(start.seq, move || {
-                let job = prepare(&start, originals, &vault, &blobs);
+                let job = may_run(allowed).and_then(|()| match start.probe {
+                    true => prepare_probe(&start, &vault, &blobs),
+                    false => prepare(&start, originals, &vault, &blobs),
+                });
                 crash::point("effect_prepared");
                 job
             });
@@ -106,9 +115,11 @@ impl Effects {
     }
 }
 
-/// What stands in a record for arguments in a sealed blob.
-pub(crate) fn sealed(hash: &Hash) -> Json {
-    Json::from_canonical(&format!(r#"{{"$blob":"{hash}"}}"#))
+/// What stands in a record for arguments in a sealed blob. Whether they hold a probe is something the kernel decides
+/// from, so it stands beside the name.
+pub(crate) fn sealed(hash: &Hash, probe: bool) -> Json {
+    let probe = if probe { r#","probe":true"# } else { "" };
+    Json::from_canonical(&format!(r#"{{"$blob":"{hash}"{probe}}}"#))
 }
 
 /// The arguments of an effect as they were decided: from the record, or from the blob it names.
@@ -127,6 +138,34 @@ fn unsealed(payload: &Json, blobs: &Blobs) -> Result<Value, Fault> {
     let bytes = blobs.get(&hash).map_err(|error| internal(error.to_string()))?;
     let bytes = bytes.ok_or_else(|| internal(format!("blob {hash} is gone")))?;
     serde_json::from_slice(&bytes).map_err(|error| internal(error.to_string()))
+}
+
+/// A command may have been accepted, or have brought its probe, under a daemon that ran programs without a cage.
+fn may_run(uncaged: bool) -> Result<(), Fault> {
+    if uncaged {
+        return Ok(());
+    }
+    let message = "it was not run: it has no cage, and this daemon does not run programs without one";
+    Err(Fault::new(ErrorCode::UncagedRefused, message))
+}
+
+/// The probe of a command, which has all it needs in its own arguments. What is secret in the rest of the command
+/// is taken out of what it writes, as far as it can be had.
+fn prepare_probe(start: &Start, vault: &Vault, blobs: &Blobs) -> Result<Job, Fault> {
+    let payload = unsealed(&start.payload, blobs)?;
+    let mut probe = payload.get("probe").cloned().unwrap_or_default();
+    if let (Value::Object(probe), Some(cwd)) = (&mut probe, payload.get("cwd")) {
+        probe.entry("cwd").or_insert_with(|| cwd.clone());
+    }
+    if redact::is_lost(&probe) || (start.redacted && redact::may_be_lost(&probe)) {
+        let message = "a secret given inline was lost when the daemon ended";
+        return Err(Fault::new(ErrorCode::SecretUnavailable, message));
+    }
+    let (probe, mut secrets) = redact::resolve(&probe, vault)?;
+    if let Ok((_, rest)) = redact::resolve(&payload, vault) {
+        secrets.extend(rest);
+    }
+    Job::from_payload(start.seq, start.effect, &probe, secrets)
 }
 
 fn prepare(start: &Start, originals: Option<Originals>, vault: &Vault, blobs: &Blobs) -> Result<Job, Fault> {
@@ -168,6 +207,10 @@ pub(crate) async fn listen(
                 data,
                 credit,
             } => {
+                if is_probed(&shared, seq) {
+                    // What a probe writes is no output of its command; it comes with the answer.
+                    continue;
+                }
                 let stream = stream.as_str();
                 show(&shared, seq, stream, offset, &data);
                 let (from, text) = kept
@@ -209,6 +252,12 @@ fn edge(text: &str) -> usize {
         from += 1;
     }
     from
+}
+
+fn is_probed(shared: &Shared, seq: u64) -> bool {
+    let published = shared.published.load();
+    let row = published.state.command(seq);
+    row.is_some_and(|row| matches!(&row.phase, Phase::Running(running) if running.is_probed()))
 }
 
 fn show(shared: &Shared, seq: u64, stream: &'static str, offset: u64, data: &str) {

@@ -177,10 +177,11 @@ impl Core {
         if !large || !envelope.contract().is_some_and(Contract::has_effect) {
             return Ok(payload);
         }
+        let probe = payload.to_value().get("probe").is_some();
         let blobs = self.shared.blobs.clone();
         let put = tokio::task::spawn_blocking(move || blobs.put(payload.as_str().as_bytes())).await;
         match put {
-            Ok(Ok(hash)) => Ok(effects::sealed(&hash)),
+            Ok(Ok(hash)) => Ok(effects::sealed(&hash, probe)),
             Ok(Err(error)) => Err(Fault::new(
                 ErrorCode::Internal,
                 format!("the arguments were not sealed: {error}"),
