@@ -56,10 +56,14 @@ impl Place {
             "argv": ["sh", "-c", script], "env": {"KEY": "$secret:KEY"}, "probe": {"argv": probe}}})
     }
 
-    /// Looks for the file: 0 where it is there, else 1.
+    /// Looks for the file: 0 where it is there, else 1. It has the mark of its command's effect, and nothing to call
+    /// back with.
     fn look(&self) -> String {
         let file = self.file();
-        format!("test -e {0} && cat {0}", file.display())
+        format!(
+            "test -n \"$ACTUM_EFFECT\" && test -z \"$ACTUM_URL$ACTUM_TOKEN\" || exit 9; test -e {0} && cat {0}",
+            file.display()
+        )
     }
 
     /// A daemon that dies at a crash point.

@@ -3,6 +3,7 @@
 use actum_journal::Committed;
 use actum_kernel::{RecordHead, State};
 use actum_model::effect::Doubt;
+use actum_model::envelope::Caller;
 use actum_model::restore::Phase;
 use actum_model::{EffectId, Event, Json, OutcomeRow, Response, contract};
 
@@ -19,6 +20,8 @@ pub struct Start {
     pub payload: Json,
     /// True where only the shell's memory has all of them.
     pub redacted: bool,
+    /// As whom its program may call back while it runs.
+    pub caller: Caller,
     /// True where not the effect itself leaves but the probe that asks what came of it.
     pub probe: bool,
 }
@@ -107,6 +110,11 @@ impl<R> OpenBatch<R> {
             kind: row.identity.kind.to_string(),
             payload: row.payload.clone().unwrap_or_default(),
             redacted: row.redacted,
+            caller: Caller {
+                tenant: row.identity.tenant.clone(),
+                principal: row.identity.principal.clone(),
+                exec: Some(seq),
+            },
             probe,
         });
     }

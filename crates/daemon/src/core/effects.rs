@@ -5,6 +5,7 @@ use super::crash;
 use super::handle::Shared;
 use super::live::OutputChunk;
 use super::thread::Msg;
+use crate::access::calls::{self, Calls};
 use crate::door::{Door, DoorEvent, Job};
 use crate::redact::{self, Secret, Vault};
 use actum_engine::Start;
@@ -27,16 +28,22 @@ pub(crate) struct Originals {
     pub(crate) secrets: Vec<Secret>,
 }
 
+/// What an effect is made of besides its arguments.
+pub(crate) struct Means {
+    pub(crate) vault: Vault,
+    pub(crate) blobs: Blobs,
+    pub(crate) calls: Calls,
+    /// Whether programs may run without a cage.
+    pub(crate) allow_uncaged: bool,
+}
+
 /// The way out.
 pub(crate) struct Effects {
     door: Door,
-    vault: Arc<Vault>,
-    blobs: Blobs,
+    means: Arc<Means>,
     originals: HashMap<u64, Originals>,
     /// Effects that may leave and wait for a free place.
     waiting: VecDeque<Start>,
-    /// Whether programs may run without a cage.
-    allow_uncaged: bool,
     inbox: mpsc::WeakSender<Msg>,
     runtime: tokio::runtime::Handle,
 }
@@ -44,20 +51,15 @@ pub(crate) struct Effects {
 impl Effects {
     pub(crate) fn new(
         door: Door,
-        vault: Vault,
-        blobs: Blobs,
-        allow_uncaged: bool,
+        means: Means,
         inbox: mpsc::WeakSender<Msg>,
         runtime: tokio::runtime::Handle,
     ) -> Effects {
-        let (originals, waiting) = (HashMap::new(), VecDeque::new());
         Effects {
             door,
-            vault: Arc::new(vault),
-            blobs,
-            originals,
-            waiting,
-            allow_uncaged,
+            means: Arc::new(means),
+            originals: HashMap::new(),
+            waiting: VecDeque::new(),
             inbox,
             runtime,
         }
@@ -69,6 +71,7 @@ impl Effects {
 
     pub(crate) fn forget(&mut self, seq: u64) {
         self.originals.remove(&seq);
+        self.means.calls.end(seq);
     }
 
     /// Lets an effect leave, or wait for a free place. It settles exactly once, whatever happens.
@@ -84,12 +87,11 @@ impl Effects {
                 return;
             };
             let originals = self.originals.remove(&start.seq);
-            let (vault, blobs) = (Arc::clone(&self.vault), self.blobs.clone());
-            let allowed = self.allow_uncaged;
+            let (means, runtime) = (Arc::clone(&self.means), self.runtime.clone());
             self.door.start_with(start.seq, move || {
-                let job = may_run(allowed).and_then(|()| match start.probe {
-                    true => prepare_probe(&start, &vault, &blobs),
-                    false => prepare(&start, originals, &vault, &blobs),
+                let job = may_run(&means).and_then(|()| match start.probe {
+                    true => prepare_probe(&start, &means),
+                    false => prepare(&start, originals, &means, &runtime),
                 });
                 crash::point("effect_prepared");
                 job
@@ -98,6 +100,7 @@ impl Effects {
     }
 
     pub(crate) fn stop(&mut self, seq: u64) {
+        self.means.calls.end(seq);
         let Some(at) = self.waiting.iter().position(|start| start.seq == seq) else {
             return self.door.stop(seq, Duration::from_millis(limits::STOP_GRACE_MS));
         };
@@ -141,8 +144,8 @@ fn unsealed(payload: &Json, blobs: &Blobs) -> Result<Value, Fault> {
 }
 
 /// A command may have been accepted, or have brought its probe, under a daemon that ran programs without a cage.
-fn may_run(uncaged: bool) -> Result<(), Fault> {
-    if uncaged {
+fn may_run(means: &Means) -> Result<(), Fault> {
+    if means.allow_uncaged {
         return Ok(());
     }
     let message = "it was not run: it has no cage, and this daemon does not run programs without one";
@@ -151,8 +154,8 @@ fn may_run(uncaged: bool) -> Result<(), Fault> {
 
 /// The probe of a command, which has all it needs in its own arguments. What is secret in the rest of the command
 /// is taken out of what it writes, as far as it can be had.
-fn prepare_probe(start: &Start, vault: &Vault, blobs: &Blobs) -> Result<Job, Fault> {
-    let payload = unsealed(&start.payload, blobs)?;
+fn prepare_probe(start: &Start, means: &Means) -> Result<Job, Fault> {
+    let payload = unsealed(&start.payload, &means.blobs)?;
     let mut probe = payload.get("probe").cloned().unwrap_or_default();
     if let (Value::Object(probe), Some(cwd)) = (&mut probe, payload.get("cwd")) {
         probe.entry("cwd").or_insert_with(|| cwd.clone());
@@ -161,18 +164,23 @@ fn prepare_probe(start: &Start, vault: &Vault, blobs: &Blobs) -> Result<Job, Fau
         let message = "a secret given inline was lost when the daemon ended";
         return Err(Fault::new(ErrorCode::SecretUnavailable, message));
     }
-    let (probe, mut secrets) = redact::resolve(&probe, vault)?;
-    if let Ok((_, rest)) = redact::resolve(&payload, vault) {
+    let (probe, mut secrets) = redact::resolve(&probe, &means.vault)?;
+    if let Ok((_, rest)) = redact::resolve(&payload, &means.vault) {
         secrets.extend(rest);
     }
     Job::from_payload(start.seq, start.effect, &probe, secrets)
 }
 
-fn prepare(start: &Start, originals: Option<Originals>, vault: &Vault, blobs: &Blobs) -> Result<Job, Fault> {
+fn prepare(
+    start: &Start,
+    originals: Option<Originals>,
+    means: &Means,
+    runtime: &tokio::runtime::Handle,
+) -> Result<Job, Fault> {
     let (payload, mut secrets) = match originals {
         Some(originals) => (originals.payload.to_value(), originals.secrets),
         None => {
-            let payload = unsealed(&start.payload, blobs)?;
+            let payload = unsealed(&start.payload, &means.blobs)?;
             if start.redacted || redact::is_lost(&payload) {
                 let message = "a secret given inline was lost when the daemon ended";
                 return Err(Fault::new(ErrorCode::SecretUnavailable, message));
@@ -180,9 +188,36 @@ fn prepare(start: &Start, originals: Option<Originals>, vault: &Vault, blobs: &B
             (payload, Vec::new())
         }
     };
-    let (payload, resolved) = redact::resolve(&payload, vault)?;
+    let (payload, resolved) = redact::resolve(&payload, &means.vault)?;
     secrets.extend(resolved);
-    Job::from_payload(start.seq, start.effect, &payload, secrets)
+    let mut job = Job::from_payload(start.seq, start.effect, &payload, secrets)?;
+    invite(&mut job, start, &means.calls, runtime)?;
+    Ok(job)
+}
+
+/// Tells the program where and with what it may call back. A command that brings either itself means another daemon
+/// or another caller, and its token must not go there.
+fn invite(
+    job: &mut Job,
+    start: &Start,
+    calls: &Calls,
+    runtime: &tokio::runtime::Handle,
+) -> Result<(), Fault> {
+    if job.env.contains_key(calls::URL) || job.env.contains_key(calls::TOKEN) {
+        return Ok(());
+    }
+    let Some(url) = runtime.block_on(calls.address()) else {
+        return Ok(());
+    };
+    let invitation = calls.invite(start.seq, start.caller.clone(), url)?;
+    job.env.insert(calls::URL.to_owned(), invitation.url);
+    job.env
+        .insert(calls::TOKEN.to_owned(), invitation.token.clone());
+    job.secrets.push(Secret {
+        reference: calls::TOKEN.to_owned(),
+        value: invitation.token,
+    });
+    Ok(())
 }
 
 async fn send(inbox: &mpsc::WeakSender<Msg>, message: Msg) {
@@ -239,6 +274,7 @@ pub(crate) async fn listen(
                 crash::point("effect_settled");
                 kept.remove(&(seq, "stdout"));
                 kept.remove(&(seq, "stderr"));
+                shared.calls.end(seq);
                 send(&inbox, Msg::Settled { seq, settlement }).await;
             }
         }

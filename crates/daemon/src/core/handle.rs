@@ -6,6 +6,7 @@ use super::live::{self, LiveRecord, OutputChunk};
 use super::rate::Rates;
 use super::reads;
 use super::thread::{Msg, ReadRequest};
+use crate::access::calls::Calls;
 use crate::redact;
 use actum_journal::{Blobs, Reader};
 use actum_kernel::State;
@@ -62,6 +63,7 @@ pub(crate) struct Shared {
     pub(crate) history: super::history::History,
     pub(crate) realm: String,
     pub(crate) allow_uncaged: bool,
+    pub(crate) calls: Calls,
     pub(crate) durability: &'static str,
     pub(crate) counters: Counters,
 }
@@ -260,6 +262,11 @@ impl Core {
         }
     }
 
+    /// The calls from inside running commands.
+    pub(crate) fn calls(&self) -> &Calls {
+        &self.shared.calls
+    }
+
     /// Takes no new commands from now on.
     pub fn drain(&self) {
         self.shared.draining.send_replace(true);
@@ -269,6 +276,8 @@ impl Core {
     /// stopped by the process ending, and classified at the next boot.
     pub async fn close(&self) {
         self.drain();
+        // A program that waits for an address waits for nothing now.
+        self.shared.calls.answer_nowhere();
         let (done, closed) = oneshot::channel();
         if self.inbox.send(Msg::Close(done)).await.is_ok() {
             let _ended = closed.await;

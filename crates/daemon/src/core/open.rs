@@ -2,7 +2,7 @@
 
 use super::clock::Clocks;
 use super::crash;
-use super::effects::{self, Effects};
+use super::effects::{self, Effects, Means};
 use super::handle::{Core, Counters, Published, Shared};
 use super::history::{self, History};
 use super::keys::DataKeys;
@@ -12,6 +12,7 @@ use super::snapshots::Snapshots;
 use super::thread::{EngineThread, Msg};
 use super::ticker::Ticker;
 use super::{CoreOptions, random_bytes};
+use crate::access::calls::Calls;
 use crate::door::{Door, DoorOptions};
 use crate::redact::Vault;
 use actum_engine::{Clock, Engine, Recovery, summary};
@@ -115,7 +116,12 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
         runtime.spawn(sync_at_interval(weak.clone(), options.sync_interval_ms));
     }
     runtime.spawn(history::follow(Arc::downgrade(&shared)));
-    let vault = Vault::new(options.data.join("secrets"));
+    let means = Means {
+        vault: Vault::new(options.data.join("secrets")),
+        blobs: opened.blobs,
+        calls: shared.calls.clone(),
+        allow_uncaged: options.allow_uncaged,
+    };
     let core = Core {
         inbox,
         shared: Arc::clone(&shared),
@@ -128,14 +134,7 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
         writer: opened.writer,
         inbox: messages,
         shared,
-        effects: Effects::new(
-            door,
-            vault,
-            opened.blobs,
-            options.allow_uncaged,
-            weak.clone(),
-            runtime.clone(),
-        ),
+        effects: Effects::new(door, means, weak.clone(), runtime.clone()),
         snapshots: Snapshots {
             keeper: opened.keeper,
             tree: opened.tree,
@@ -230,6 +229,7 @@ fn shared(options: &CoreOptions, keys: DataKeys, clocks: Clocks, opened: &Opened
         history,
         realm: opened.realm.to_string(),
         allow_uncaged: options.allow_uncaged,
+        calls: Calls::new(options.listens),
         durability: match options.durability {
             Durability::Strict => "strict",
             Durability::Batched => "batched",

@@ -26,7 +26,7 @@ use serde_json::Value;
 use std::fmt;
 
 /// Version of the rules. A change of what is found or how it is marked is a new version.
-pub const REDACTION_VERSION: u32 = 1;
+pub const REDACTION_VERSION: u32 = 2;
 
 /// Shortest value looked for beyond the place where it was found. Shorter ones occur everywhere by chance, so
 /// that taking them out would both ruin the text and give them away.
