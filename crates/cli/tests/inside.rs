@@ -135,7 +135,7 @@ fn a_wait_for_the_own_command_is_refused_on_every_road() {
             grep -q 'cannot finish before the command this call comes from' said || cat said
         done
         # Repeating it would be waiting for it too.
-        "$ACTUM" submit --json < itself
+        "$ACTUM" submit - --json < itself
     "#;
     let mut parent = script("parent", text);
     parent["payload"]["cwd"] = folder.path().to_str().unwrap().into();
@@ -237,12 +237,7 @@ fn every_transport_takes_the_lane_and_the_token_dies_with_its_command() {
 }
 
 fn ran_with(url: &str, token: &str, args: &[&str]) -> Ran {
-    common::ran(
-        actum()
-            .args(args)
-            .env("ACTUM_URL", url)
-            .env("ACTUM_TOKEN", token),
-    )
+    common::ran(actum().args(args).env("ACTUM_URL", url).env("ACTUM_TOKEN", token))
 }
 
 /// No file below a folder holds the token, nor its hash.
@@ -254,7 +249,9 @@ fn search(folder: &Path, token: &str) {
             continue;
         }
         let bytes = std::fs::read(&path).unwrap();
-        let found = bytes.windows(token.len()).any(|window| window == token.as_bytes());
+        let found = bytes
+            .windows(token.len())
+            .any(|window| window == token.as_bytes());
         assert!(!found, "the token is in {}", path.display());
     }
 }
@@ -269,7 +266,10 @@ fn a_token_dies_when_the_stop_of_its_command_begins() {
         client.submit(&inside.command("parent")).await.unwrap();
         let (url, token) = inside.told();
         let child = Client::connect(&url, Some(&token)).await.unwrap();
-        assert_eq!(child.submit(&annotate("in")).await.unwrap()["outcome"], "succeeded");
+        assert_eq!(
+            child.submit(&annotate("in")).await.unwrap()["outcome"],
+            "succeeded"
+        );
         let cancel = json!({"type": "command.cancel", "payload": {"id": "parent"}});
         let answer = client.submit(&cancel).await.unwrap();
         assert_eq!(answer["data"]["state"], "stopping", "{answer}");
@@ -354,7 +354,14 @@ fn a_command_that_brings_an_address_or_a_token_is_given_neither() {
 fn a_daemon_that_listens_nowhere_invites_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = actum()
-        .args(["serve", "--stdio", "--allow-uncaged", "--segment-mib", "1", "--data"])
+        .args([
+            "serve",
+            "--stdio",
+            "--allow-uncaged",
+            "--segment-mib",
+            "1",
+            "--data",
+        ])
         .arg(folder.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

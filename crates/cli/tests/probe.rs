@@ -118,7 +118,10 @@ fn an_effect_that_landed_is_found_by_its_probe() {
     assert_eq!(recovery["classes"]["probe"], 1, "{recovery}");
     assert_eq!(recovery["classes"]["in_doubt"], 0, "{recovery}");
     assert_eq!(recovery["commands"][0]["class"], "probe", "{recovery}");
-    assert_eq!(recovery["commands"][0]["reason"], "crash_after_dispatch", "{recovery}");
+    assert_eq!(
+        recovery["commands"][0]["reason"], "crash_after_dispatch",
+        "{recovery}"
+    );
     let said = daemon.run(&["recovery"]).ended(0).out;
     assert!(said.contains("1 probe"), "{said}");
 
@@ -210,7 +213,10 @@ fn a_crash_while_the_probe_is_asked_asks_it_again() {
 #[test]
 fn the_lane_holds_while_the_probe_is_asked_and_a_person_may_be_faster() {
     let place = Place::new();
-    let (gate, started) = (place.folder.path().join("gate"), place.folder.path().join("started"));
+    let (gate, started) = (
+        place.folder.path().join("gate"),
+        place.folder.path().join("started"),
+    );
     for fifo in [&gate, &started] {
         assert!(Command::new("mkfifo").arg(fifo).status().unwrap().success());
     }

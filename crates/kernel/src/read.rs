@@ -198,7 +198,10 @@ fn finished_reasons(row: &OutcomeRow) -> Vec<String> {
     match &row.fault {
         None => {
             let mut because = vec![format!("It succeeded in record {} at {at}.", row.finished_idx)];
-            because.extend(by_probe(row).then(|| "The daemon died while it ran; its probe found that it happened.".into()));
+            because.extend(
+                by_probe(row)
+                    .then(|| "The daemon died while it ran; its probe found that it happened.".into()),
+            );
             because
         }
         Some(fault) => vec![
@@ -212,7 +215,11 @@ fn finished_reasons(row: &OutcomeRow) -> Vec<String> {
 /// Whether the outcome of a command was found by its probe.
 fn by_probe(row: &OutcomeRow) -> bool {
     let probed = contract::find(row.identity.kind.as_str()).is_some_and(|contract| contract.probe);
-    let data = row.data.as_ref().filter(|_| probed).map(actum_model::Json::to_value);
+    let data = row
+        .data
+        .as_ref()
+        .filter(|_| probed)
+        .map(actum_model::Json::to_value);
     data.is_some_and(|data| data.get("probe").is_some())
 }
 
@@ -260,17 +267,21 @@ fn doubtful_reasons(running: &Running, doubt: Doubt) -> Vec<String> {
         because.push(format!("Its probe was asked and could not tell: {why}."));
     }
     because.push(
-        "It is not contained: it may have changed things outside, so it is neither repeated nor given up.".into(),
+        "It is not contained: it may have changed things outside, so it is neither repeated nor given up."
+            .into(),
     );
     because.push("Its lane waits until somebody says what happened.".into());
     because
 }
 
 fn probed_reasons(running: &Running) -> Vec<String> {
-    let mut because =
-        vec!["The daemon died after its effect was dispatched, and its probe is asked what came of it.".to_owned()];
+    let mut because = vec![
+        "The daemon died after its effect was dispatched, and its probe is asked what came of it.".to_owned(),
+    ];
     match &running.stopping {
-        Some(StopReason::Timeout) => because.push("The probe's time ran out, and it is being stopped.".into()),
+        Some(StopReason::Timeout) => {
+            because.push("The probe's time ran out, and it is being stopped.".into());
+        }
         Some(StopReason::Cancel { by, .. }) => {
             because.push(format!("`{by}` cancelled the probe, and it is being stopped."));
         }

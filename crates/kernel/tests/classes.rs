@@ -138,10 +138,22 @@ fn cancel() -> StopReason {
 fn every_class_is_taken_up_as_it_must() {
     use RecoveryClass::{InDoubt, Interrupted, Probe, Recoverable};
     let cases = [
-        (r#"shell.run {"probe":{"argv":["x"]}}"#, false, Recoverable, None, None),
+        (
+            r#"shell.run {"probe":{"argv":["x"]}}"#,
+            false,
+            Recoverable,
+            None,
+            None,
+        ),
         (r#"shell.run {"probe":{"argv":["x"]}}"#, true, Probe, None, None),
         (r#"shell.run {"$blob":"0","probe":true}"#, true, Probe, None, None),
-        (r#"shell.run {"argv":["probe"]}"#, true, InDoubt, None, Some(Doubt::CrashAfterDispatch)),
+        (
+            r#"shell.run {"argv":["probe"]}"#,
+            true,
+            InDoubt,
+            None,
+            Some(Doubt::CrashAfterDispatch),
+        ),
         (
             r#"session.annotate {"probe":{"argv":["x"]}}"#,
             true,

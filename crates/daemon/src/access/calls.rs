@@ -73,7 +73,11 @@ impl Calls {
     /// No calls yet. Where a listener is to come, programs wait for its address.
     #[must_use]
     pub(crate) fn new(listens: bool) -> Calls {
-        let address = if listens { Address::ToCome } else { Address::Nowhere };
+        let address = if listens {
+            Address::ToCome
+        } else {
+            Address::Nowhere
+        };
         Calls {
             address: watch::Sender::new(address),
             open: Arc::default(),

@@ -11,9 +11,9 @@ use actum_model::error::{ErrorCode, Fault};
 use actum_model::hash::Hash;
 use actum_model::ids::{Principal, Tenant};
 use actum_model::{Caller, limits};
+use calls::{Calls, Life};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use calls::{Calls, Life};
 use tokens::TokenFile;
 
 /// Names no token may carry, because the daemon gives them to callers without one.
@@ -161,7 +161,10 @@ impl Access {
             let proof = Proof::Call(life);
             return Ok(Grant { caller, proof });
         }
-        let message = format!("`{}`, who sent the command, is not let in any more", caller.principal);
+        let message = format!(
+            "`{}`, who sent the command, is not let in any more",
+            caller.principal
+        );
         Err(Fault::new(ErrorCode::Unauthenticated, message))
     }
 
@@ -264,10 +267,7 @@ mod tests {
         assert!(serve.still_good(&grant));
         tokens::revoke(data.path(), "ci").unwrap();
         assert!(!serve.still_good(&grant), "its sender is not let in any more");
-        assert_eq!(
-            enter(&serve, &ours).unwrap_err().code,
-            ErrorCode::Unauthenticated
-        );
+        assert_eq!(enter(&serve, &ours).unwrap_err().code, ErrorCode::Unauthenticated);
         tokens::create(data.path(), "ci", "acme").unwrap();
         calls.end(1);
         assert!(!serve.still_good(&grant), "its command has ended");

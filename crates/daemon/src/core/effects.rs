@@ -211,8 +211,7 @@ fn invite(
     };
     let invitation = calls.invite(start.seq, start.caller.clone(), url)?;
     job.env.insert(calls::URL.to_owned(), invitation.url);
-    job.env
-        .insert(calls::TOKEN.to_owned(), invitation.token.clone());
+    job.env.insert(calls::TOKEN.to_owned(), invitation.token.clone());
     job.secrets.push(Secret {
         reference: calls::TOKEN.to_owned(),
         value: invitation.token,

@@ -202,7 +202,9 @@ impl World {
             other => panic!("{}: no answer `{other}`", self.name),
         };
         let data = words.next().map(Json::from_canonical);
-        let code = data.as_ref().and_then(|data| data.to_value()["exitCode"].as_u64());
+        let code = data
+            .as_ref()
+            .and_then(|data| data.to_value()["exitCode"].as_u64());
         let fault = (settled == SettledAs::Failed).then(|| {
             Fault::new(
                 ErrorCode::CommandFailed,
@@ -361,7 +363,9 @@ impl World {
         let id = CommandId::parse_any(id).unwrap();
         let why = read::why(&self.state, &Tenant::main(), &id).unwrap();
         let because = why["because"].as_array().unwrap();
-        let because = because.iter().map(|line| format!("    {}", line.as_str().unwrap()));
+        let because = because
+            .iter()
+            .map(|line| format!("    {}", line.as_str().unwrap()));
         std::iter::once(format!("{id}: {}", why["state"].as_str().unwrap()))
             .chain(because)
             .collect()

@@ -102,8 +102,15 @@ impl World {
     fn start(&mut self, start: &Start) -> Result<(), Broken> {
         if start.probe {
             // It only looks, and may do so again after another crash; but there must be something to look for.
-            let left = self.model.running(start.seq).is_none_or(|running| running.dispatched);
-            hold!(left, "the probe of command {} leaves, which never left", start.seq);
+            let left = self
+                .model
+                .running(start.seq)
+                .is_none_or(|running| running.dispatched);
+            hold!(
+                left,
+                "the probe of command {} leaves, which never left",
+                start.seq
+            );
         } else {
             self.promises.left(start.effect, start.seq)?;
         }
