@@ -105,12 +105,12 @@ fn a_script_calls_back_by_the_command_line_and_takes_a_lane_of_its_own() {
     });
     assert_eq!(answer["outcome"], "succeeded", "{answer}");
     let lane = "exec:anon:2";
-    for (n, id) in ["in-1", "in-2", "in-3"].iter().enumerate() {
+    for id in ["in-1", "in-2", "in-3"] {
         let row = history(&daemon, id);
         assert_eq!(row["lane"], lane, "{row}");
         assert_eq!(row["causationId"], "parent", "{row}");
         assert_eq!(row["principal"], "dev", "{row}");
-        assert_eq!(row["outcome"], "succeeded", "{n}: {row}");
+        assert_eq!(row["outcome"], "succeeded", "{row}");
     }
     let parent = history(&daemon, "parent");
     assert_eq!(parent["lane"], "session:web", "{parent}");
@@ -240,7 +240,7 @@ fn ran_with(url: &str, token: &str, args: &[&str]) -> Ran {
     common::ran(actum().args(args).env("ACTUM_URL", url).env("ACTUM_TOKEN", token))
 }
 
-/// No file below a folder holds the token, nor its hash.
+/// No file below a folder holds the token.
 fn search(folder: &Path, token: &str) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

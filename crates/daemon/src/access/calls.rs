@@ -141,7 +141,12 @@ impl Calls {
         let hash = Hash::of(token);
         let open = self.open();
         // All are looked at, so that the time tells nothing.
-        let found = open.values().filter(|open| same(&open.hash, &hash)).last();
+        let mut found = None;
+        for one in open.values() {
+            if same(&one.hash, &hash) {
+                found = Some(one);
+            }
+        }
         found
             .map(|open| (open.caller.clone(), open.life.clone()))
             .ok_or_else(|| {
