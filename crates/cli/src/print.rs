@@ -176,7 +176,7 @@ impl Paint {
         match state {
             "succeeded" | "ok" => self.green(text),
             "failed" | "rejected" | "timed_out" | "fail" => self.red(text),
-            "in_doubt" | "stopping" | "cancelled" | "warn" => self.yellow(text),
+            "in_doubt" | "probe" | "probing" | "stopping" | "cancelled" | "warn" => self.yellow(text),
             _ => self.cyan(text),
         }
     }

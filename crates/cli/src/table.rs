@@ -45,7 +45,7 @@ pub(crate) fn state_cell(state: &str) -> Cell {
     match state {
         "succeeded" => cell.fg(Color::Green),
         "failed" | "rejected" | "timed_out" => cell.fg(Color::Red),
-        "in_doubt" | "stopping" | "cancelled" => cell.fg(Color::Yellow),
+        "in_doubt" | "probe" | "probing" | "stopping" | "cancelled" => cell.fg(Color::Yellow),
         _ => cell.fg(Color::Cyan),
     }
 }

@@ -199,6 +199,7 @@ impl<R> Engine<R> {
                 } => {
                     self.open.effect(&self.state, *seq);
                 }
+                Event::ProbeRequested { seq, .. } => self.open.probe(&self.state, *seq),
                 Event::Stopping { seq, .. } => self.open.stops.push(*seq),
                 Event::InDoubt { seq, reason } => self.open.doubts.push((*seq, *reason)),
                 _ => {}

@@ -3,6 +3,7 @@
 use actum_journal::{RecordRef, Recover, RecoveryReport, SnapshotMeta};
 use actum_kernel::{Loading, RecordHead, State, state_digest};
 use actum_model::Event;
+use actum_model::effect::Doubt;
 use actum_model::restore::Phase;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -110,6 +111,7 @@ pub fn summary(report: &RecoveryReport, state: &State, events: &[Event], duratio
         ("queued", 0),
         ("recoverable", 0),
         ("interrupted", 0),
+        ("probe", 0),
         ("in_doubt", 0),
     ]
     .into();
@@ -121,6 +123,7 @@ pub fn summary(report: &RecoveryReport, state: &State, events: &[Event], duratio
         *classes.entry(class.as_str()).or_default() += 1;
         if listed.len() < 100 {
             let reason = state.command(*seq).and_then(|row| match &row.phase {
+                Phase::Running(running) if running.is_probed() => Some(Doubt::CrashAfterDispatch.as_str()),
                 Phase::Running(running) => running.doubt.map(|doubt| doubt.as_str()),
                 _ => None,
             });

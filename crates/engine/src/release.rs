@@ -3,6 +3,7 @@
 use actum_journal::Committed;
 use actum_kernel::{RecordHead, State};
 use actum_model::effect::Doubt;
+use actum_model::envelope::Caller;
 use actum_model::restore::Phase;
 use actum_model::{EffectId, Event, Json, OutcomeRow, Response, contract};
 
@@ -19,6 +20,10 @@ pub struct Start {
     pub payload: Json,
     /// True where only the shell's memory has all of them.
     pub redacted: bool,
+    /// As whom its program may call back while it runs.
+    pub caller: Caller,
+    /// True where not the effect itself leaves but the probe that asks what came of it.
+    pub probe: bool,
 }
 
 /// A state to publish to readers.
@@ -87,7 +92,17 @@ impl<R> OpenBatch<R> {
         self.replies.push((to, Response::finished(row, replayed)));
     }
 
+    /// The effect itself may leave.
     pub(crate) fn start(&mut self, state: &State, seq: u64) {
+        self.leave(state, seq, false);
+    }
+
+    /// The probe of an effect that may have left in an earlier run may leave.
+    pub(crate) fn probe(&mut self, state: &State, seq: u64) {
+        self.leave(state, seq, true);
+    }
+
+    fn leave(&mut self, state: &State, seq: u64, probe: bool) {
         let Some(row) = state.command(seq) else { return };
         let Phase::Running(running) = &row.phase else {
             return;
@@ -98,6 +113,12 @@ impl<R> OpenBatch<R> {
             kind: row.identity.kind.to_string(),
             payload: row.payload.clone().unwrap_or_default(),
             redacted: row.redacted,
+            caller: Caller {
+                tenant: row.identity.tenant.clone(),
+                principal: row.identity.principal.clone(),
+                exec: Some(seq),
+            },
+            probe,
         });
     }
 }

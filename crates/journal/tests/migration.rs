@@ -11,7 +11,7 @@ mod common;
 
 use actum_journal::{FileStorage, SnapshotMeta, verify};
 use actum_model::config::RealmConfig;
-use actum_model::effect::{Doubt, RecoveryClass, SettledAs, Settlement};
+use actum_model::effect::{Doubt, ProbeAnswer, RecoveryClass, SettledAs, Settlement};
 use actum_model::event::{
     Accepted, Booted, Executed, Finished, Resolution, Resolved, SessionAnnotated, SnapshotTaken, StopReason,
 };
@@ -117,6 +117,25 @@ fn every_event() -> Vec<Event> {
         },
         Event::EffectLate {
             seq: 7,
+            settlement: Box::new(settlement.clone()),
+        },
+        Event::ProbeRequested {
+            seq: 7,
+            timeout_ms: 30_000,
+        },
+        Event::ProbeAnswered {
+            seq: 7,
+            answer: ProbeAnswer::Landed,
+            settlement: Box::new(settlement.clone()),
+        },
+        Event::ProbeAnswered {
+            seq: 7,
+            answer: ProbeAnswer::DidNotHappen,
+            settlement: Box::new(settlement.clone()),
+        },
+        Event::ProbeAnswered {
+            seq: 7,
+            answer: ProbeAnswer::Unknown("exit code 3".to_owned()),
             settlement: Box::new(settlement),
         },
         Event::InDoubt {
@@ -126,6 +145,10 @@ fn every_event() -> Vec<Event> {
         Event::Recovered {
             seq: 7,
             class: RecoveryClass::Queued,
+        },
+        Event::Recovered {
+            seq: 7,
+            class: RecoveryClass::Probe,
         },
         Event::Resolved(Resolved {
             seq: 7,
@@ -285,6 +308,8 @@ fn known(event: &Event) -> &'static str {
         | Event::Stopping { .. }
         | Event::InDoubt { .. }
         | Event::Recovered { .. }
+        | Event::ProbeRequested { .. }
+        | Event::ProbeAnswered { .. }
         | Event::Resolved(_)
         | Event::OutputKept { .. }
         | Event::SessionCreated { .. }
@@ -303,7 +328,7 @@ fn known(event: &Event) -> &'static str {
 #[test]
 fn the_fixture_holds_every_event() {
     let names: std::collections::BTreeSet<_> = every_event().iter().map(known).collect();
-    assert_eq!(names.len(), 30, "{names:?}");
+    assert_eq!(names.len(), 32, "{names:?}");
 }
 
 fn make(root: &Path) {

@@ -7,6 +7,7 @@ mod lanes;
 mod retention;
 
 use crate::state::{Session, State};
+use actum_model::effect::{ProbeAnswer, Probing};
 use actum_model::event::{Booted, Event};
 use actum_model::ids::{SessionId, Tenant};
 use actum_model::restore::Phase;
@@ -56,6 +57,15 @@ pub fn apply_event(state: &mut State, event: Event) {
                 running.due = u64::MAX;
             });
             state.hold_dependents(seq);
+        }
+        Event::ProbeRequested { seq, timeout_ms } => state.probe_requested(seq, timeout_ms),
+        Event::ProbeAnswered { seq, answer, .. } => {
+            state.running_mut(seq, |running| {
+                running.probe = match answer {
+                    ProbeAnswer::Unknown(why) => Some(Probing::Unanswered(why)),
+                    ProbeAnswer::Landed | ProbeAnswer::DidNotHappen => None,
+                };
+            });
         }
         Event::Recovered { seq, .. } => {
             state.unclassified.remove(&seq);

@@ -8,6 +8,7 @@ mod boot;
 mod due;
 mod effects;
 mod lane;
+mod probe;
 
 use crate::apply::{RecordHead, apply_event};
 use crate::state::State;

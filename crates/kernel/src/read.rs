@@ -2,12 +2,14 @@
 
 use crate::lifecycle::identity_members;
 use crate::state::{Known, Session, State};
+use actum_model::effect::{Doubt, Probing};
+use actum_model::envelope::Caller;
 use actum_model::event::StopReason;
 use actum_model::ids::{CommandId, SessionId, Tenant};
-use actum_model::outcome::LanePlace;
+use actum_model::outcome::{Identity, LanePlace};
 use actum_model::response::fault_json;
-use actum_model::restore::{CommandRow, Phase};
-use actum_model::{ErrorCode, Fault, Outcome, OutcomeRow, time};
+use actum_model::restore::{CommandRow, Phase, Running};
+use actum_model::{ErrorCode, Fault, Lane, Outcome, OutcomeRow, contract, time};
 use serde_json::{Map, Value, json};
 
 /// `session.get`.
@@ -88,6 +90,30 @@ pub fn command(state: &State, tenant: &Tenant, id: &CommandId) -> Result<Value, 
     }
 }
 
+/// Whether this caller may wait for a command. A call from inside a running command must not wait for that command,
+/// nor for one it was itself called from, nor for anything queued behind one of them: none of these can finish before.
+///
+/// # Errors
+/// `INVALID_INPUT`.
+pub fn check_wait(state: &State, caller: &Caller, target: &Identity) -> Result<(), Fault> {
+    let mut parent = caller.exec;
+    while let Some(row) = parent.and_then(|seq| state.command(seq)) {
+        let place = row.identity.lane.as_ref();
+        let lane = place.and_then(|place| state.lane(&row.identity.tenant, place));
+        let itself = target.seq == row.identity.seq;
+        if itself || lane.is_some_and(|lane| lane.queue.contains(&target.seq)) {
+            let id = target.public_id();
+            let message = format!("`{id}` cannot finish before the command this call comes from");
+            return Err(Fault::new(ErrorCode::InvalidInput, message));
+        }
+        parent = place.and_then(|place| match place.lane {
+            Lane::Exec(parent) => Some(parent),
+            Lane::Session(_) | Lane::Server => None,
+        });
+    }
+    Ok(())
+}
+
 /// The command in doubt at the head of a lane, which holds it.
 #[must_use]
 pub fn held_by(state: &State, tenant: &Tenant, place: &LanePlace) -> Option<CommandId> {
@@ -103,6 +129,7 @@ pub fn phase_name(row: &CommandRow) -> &'static str {
         Phase::Queued => "queued",
         Phase::Waiting { .. } => "waiting",
         Phase::Running(running) if running.doubt.is_some() => "in_doubt",
+        Phase::Running(running) if running.is_probed() => "probing",
         Phase::Running(running) if running.stopping.is_some() => "stopping",
         Phase::Running(_) => "running",
     }
@@ -169,13 +196,31 @@ pub fn why(state: &State, tenant: &Tenant, id: &CommandId) -> Result<Value, Faul
 fn finished_reasons(row: &OutcomeRow) -> Vec<String> {
     let at = time::rfc3339(row.finished_at);
     match &row.fault {
-        None => vec![format!("It succeeded in record {} at {at}.", row.finished_idx)],
+        None => {
+            let mut because = vec![format!("It succeeded in record {} at {at}.", row.finished_idx)];
+            because.extend(
+                by_probe(row)
+                    .then(|| "The daemon died while it ran; its probe found that it happened.".into()),
+            );
+            because
+        }
         Some(fault) => vec![
             format!("{}: {}.", fault.code, fault.message),
             format!("Decided in record {} at {at}.", row.finished_idx),
             format!("What to do: {}.", fault.hint_text()),
         ],
     }
+}
+
+/// Whether the outcome of a command was found by its probe.
+fn by_probe(row: &OutcomeRow) -> bool {
+    let probed = contract::find(row.identity.kind.as_str()).is_some_and(|contract| contract.probe);
+    let data = row
+        .data
+        .as_ref()
+        .filter(|_| probed)
+        .map(actum_model::Json::to_value);
+    data.is_some_and(|data| data.get("probe").is_some())
 }
 
 fn unfinished_reasons(state: &State, tenant: &Tenant, row: &CommandRow) -> (Vec<String>, Vec<String>) {
@@ -193,21 +238,12 @@ fn unfinished_reasons(state: &State, tenant: &Tenant, row: &CommandRow) -> (Vec<
             (waits.collect(), vec![format!("actum cancel {id}")])
         }
         Phase::Running(running) => {
+            let resolve = format!("actum resolve {id} --as landed|did_not_happen|retry --note TEXT");
             if let Some(doubt) = running.doubt {
-                let because = vec![
-                    format!(
-                        "Its effect was dispatched, and nobody knows what came of it ({}).",
-                        doubt.as_str()
-                    ),
-                    "It is not contained: it may have changed things outside, so it is neither repeated nor given up.".into(),
-                    "Its lane waits until somebody says what happened.".into(),
-                ];
-                return (
-                    because,
-                    vec![format!(
-                        "actum resolve {id} --as landed|did_not_happen|retry --note TEXT"
-                    )],
-                );
+                return (doubtful_reasons(running, doubt), vec![resolve]);
+            }
+            if running.is_probed() {
+                return (probed_reasons(running), vec![format!("actum wait {id}"), resolve]);
             }
             let because = match &running.stopping {
                 Some(StopReason::Timeout) => "Its time ran out, and it is being stopped.".to_owned(),
@@ -220,6 +256,39 @@ fn unfinished_reasons(state: &State, tenant: &Tenant, row: &CommandRow) -> (Vec<
             (vec![because], vec![format!("actum cancel {id}")])
         }
     }
+}
+
+fn doubtful_reasons(running: &Running, doubt: Doubt) -> Vec<String> {
+    let mut because = vec![format!(
+        "Its effect was dispatched, and nobody knows what came of it ({}).",
+        doubt.as_str()
+    )];
+    if let Some(Probing::Unanswered(why)) = &running.probe {
+        because.push(format!("Its probe was asked and could not tell: {why}."));
+    }
+    because.push(
+        "It is not contained: it may have changed things outside, so it is neither repeated nor given up."
+            .into(),
+    );
+    because.push("Its lane waits until somebody says what happened.".into());
+    because
+}
+
+fn probed_reasons(running: &Running) -> Vec<String> {
+    let mut because = vec![
+        "The daemon died after its effect was dispatched, and its probe is asked what came of it.".to_owned(),
+    ];
+    match &running.stopping {
+        Some(StopReason::Timeout) => {
+            because.push("The probe's time ran out, and it is being stopped.".into());
+        }
+        Some(StopReason::Cancel { by, .. }) => {
+            because.push(format!("`{by}` cancelled the probe, and it is being stopped."));
+        }
+        None => {}
+    }
+    because.push("Its lane waits meanwhile.".into());
+    because
 }
 
 fn queued_reasons(state: &State, tenant: &Tenant, row: &CommandRow) -> Vec<String> {

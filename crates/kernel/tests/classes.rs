@@ -3,20 +3,26 @@
 //! worker: `session.annotate` is contained, `server.health` is read-only. Their rows come from snapshot pieces.
 #![allow(clippy::unwrap_used, reason = "a failed step of a test ends it")]
 
-use actum_kernel::{Decision, State, apply_event, decide};
-use actum_model::effect::{Doubt, RecoveryClass, SettledAs, Settlement};
+use actum_kernel::{Decision, State, advance, apply_event, decide};
+use actum_model::effect::{Doubt, ProbeAnswer, RecoveryClass, SettledAs, Settlement};
 use actum_model::event::StopReason;
 use actum_model::hash::Fingerprint;
 use actum_model::ids::{Kind, Principal, Tenant};
 use actum_model::input::Boot;
+use actum_model::limits::PROBE_TIMEOUT_MS;
 use actum_model::outcome::Identity;
 use actum_model::restore::{CommandRow, Phase, Restore, Running};
-use actum_model::{ErrorCode, Event, Hash, Input, Outcome, RealmConfig, Stamped};
+use actum_model::{ErrorCode, Event, Hash, Input, Json, Outcome, RealmConfig, Stamped};
 use std::sync::Arc;
 
 const SEQ: u64 = 1;
 
+/// A command of a kind, which may be followed by its arguments.
 fn state(kind: &str, dispatching: bool, stopping: Option<StopReason>) -> State {
+    let (kind, payload) = match kind.split_once(' ') {
+        Some((kind, payload)) => (kind, Some(Json::from_canonical(payload))),
+        None => (kind, None),
+    };
     let identity = Identity {
         seq: SEQ,
         id: None,
@@ -40,10 +46,11 @@ fn state(kind: &str, dispatching: bool, stopping: Option<StopReason>) -> State {
         dispatching,
         stopping,
         doubt: None,
+        probe: None,
     };
     let row = CommandRow {
         identity: Arc::new(identity),
-        payload: None,
+        payload,
         deps: Vec::new(),
         pending: Vec::new(),
         failed_dep: None,
@@ -62,7 +69,7 @@ fn state(kind: &str, dispatching: bool, stopping: Option<StopReason>) -> State {
     state
 }
 
-fn boot(state: &State) -> Decision {
+fn boot_input() -> Stamped {
     let boot = Boot {
         realm: vec![0; 16],
         incarnation: vec![0; 16],
@@ -72,7 +79,15 @@ fn boot(state: &State) -> Decision {
         classes: None,
         config: RealmConfig::default(),
     };
-    at(state, 0, Input::Boot(boot))
+    Stamped {
+        at: 0,
+        elapsed: 0,
+        input: Input::Boot(boot),
+    }
+}
+
+fn boot(state: &State) -> Decision {
+    decide(state, &boot_input())
 }
 
 fn at(state: &State, elapsed: u64, input: Input) -> Decision {
@@ -122,8 +137,31 @@ fn cancel() -> StopReason {
 
 #[test]
 fn every_class_is_taken_up_as_it_must() {
-    use RecoveryClass::{InDoubt, Interrupted, Recoverable};
+    use RecoveryClass::{InDoubt, Interrupted, Probe, Recoverable};
     let cases = [
+        (
+            r#"shell.run {"probe":{"argv":["x"]}}"#,
+            false,
+            Recoverable,
+            None,
+            None,
+        ),
+        (r#"shell.run {"probe":{"argv":["x"]}}"#, true, Probe, None, None),
+        (r#"shell.run {"$blob":"0","probe":true}"#, true, Probe, None, None),
+        (
+            r#"shell.run {"argv":["probe"]}"#,
+            true,
+            InDoubt,
+            None,
+            Some(Doubt::CrashAfterDispatch),
+        ),
+        (
+            r#"session.annotate {"probe":{"argv":["x"]}}"#,
+            true,
+            Interrupted,
+            Some((Outcome::Failed, ErrorCode::Interrupted)),
+            None,
+        ),
         ("shell.run", false, Recoverable, None, None),
         ("shell.run", true, InDoubt, None, Some(Doubt::CrashAfterDispatch)),
         ("session.annotate", false, Recoverable, None, None),
@@ -164,6 +202,64 @@ fn what_was_being_stopped_is_over_after_a_crash() {
         (finished(&stopped), doubt(&stopped)),
         (None, Some(Doubt::CrashAfterDispatch))
     );
+}
+
+#[test]
+fn what_was_being_stopped_and_has_a_probe_is_asked_for_with_a_time_of_its_own() {
+    let state = state(r#"shell.run {"probe":{"argv":["x"]}}"#, true, Some(cancel()));
+    let mut after = state.clone();
+    let booted = advance(&mut after, &boot_input());
+    assert_eq!(class(&booted), Some(RecoveryClass::Probe));
+    let row = after.command(SEQ).unwrap();
+    let Phase::Running(running) = &row.phase else {
+        unreachable!("it runs");
+    };
+    assert!(running.is_probed() && running.stopping.is_none());
+    assert_eq!(running.due, PROBE_TIMEOUT_MS);
+}
+
+#[test]
+fn only_two_exit_codes_of_a_probe_tell() {
+    let answers = |settled, data: Option<&str>| {
+        let mut state = state(r#"shell.run {"probe":{"argv":["x"]}}"#, true, None);
+        let _booted = advance(&mut state, &boot_input());
+        let settlement = Box::new(Settlement {
+            settled,
+            data: data.map(Json::from_canonical),
+            fault: None,
+        });
+        let decision = at(&state, 5, Input::Outcome { seq: SEQ, settlement });
+        let answer = decision.events.iter().find_map(|event| match event {
+            Event::ProbeAnswered { answer, .. } => Some(answer.clone()),
+            _ => None,
+        });
+        (answer.unwrap(), doubt(&decision))
+    };
+    let crash = Some(Doubt::CrashAfterDispatch);
+    let unknown = |why: &str| (ProbeAnswer::Unknown(why.to_owned()), crash);
+    assert_eq!(
+        answers(SettledAs::Succeeded, Some(r#"{"exitCode":0}"#)),
+        (ProbeAnswer::Landed, None)
+    );
+    assert_eq!(
+        answers(SettledAs::Failed, Some(r#"{"exitCode":1}"#)),
+        (ProbeAnswer::DidNotHappen, None)
+    );
+    assert_eq!(
+        answers(SettledAs::Failed, Some(r#"{"exitCode":2}"#)),
+        unknown("it failed")
+    );
+    assert_eq!(
+        answers(SettledAs::Failed, Some(r#"{"signal":1}"#)),
+        unknown("it failed")
+    );
+    assert_eq!(answers(SettledAs::Failed, None), unknown("it failed"));
+    // A program that was stopped may end with any code.
+    assert_eq!(
+        answers(SettledAs::Stopped, Some(r#"{"exitCode":1}"#)),
+        unknown("it was stopped")
+    );
+    assert_eq!(answers(SettledAs::Unconfirmed, None), unknown("it was stopped"));
 }
 
 #[test]

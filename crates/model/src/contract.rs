@@ -105,7 +105,7 @@ pub struct Contract {
     pub compensable: bool,
     /// A stop can be confirmed, and nothing outside has changed then.
     pub contained: bool,
-    /// The world can be asked whether it happened.
+    /// The world can be asked whether it happened, where the arguments say how (`probe`).
     pub probe: bool,
     /// A success makes a new session version.
     pub mutates_session: bool,

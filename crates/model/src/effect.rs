@@ -78,6 +78,28 @@ impl Doubt {
     }
 }
 
+/// Where asking the world about a dispatched effect stands.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Probing {
+    /// The command's probe is about to run, or runs.
+    Asked,
+    /// It could not tell. Why not, redacted, without a full stop.
+    Unanswered(String),
+}
+
+/// What a probe found out about the effect of its command.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProbeAnswer {
+    /// The effect happened.
+    Landed,
+    /// The effect did not happen.
+    DidNotHappen,
+    /// It could not tell. Why not, redacted, without a full stop.
+    Unknown(String),
+}
+
 /// How an unfinished command is taken up again at boot.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -88,7 +110,9 @@ pub enum RecoveryClass {
     Recoverable,
     /// Dispatched into a cage: it failed, the lane goes on.
     Interrupted,
-    /// Dispatched to the outside: only a person, or a probe, can tell.
+    /// Dispatched to the outside, and it brought a probe: the world is asked.
+    Probe,
+    /// Dispatched to the outside: only a person can tell.
     InDoubt,
 }
 
@@ -100,6 +124,7 @@ impl RecoveryClass {
             RecoveryClass::Queued => "queued",
             RecoveryClass::Recoverable => "recoverable",
             RecoveryClass::Interrupted => "interrupted",
+            RecoveryClass::Probe => "probe",
             RecoveryClass::InDoubt => "in_doubt",
         }
     }

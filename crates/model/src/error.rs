@@ -63,6 +63,8 @@ codes! {
         "the addresses are listed in docs/PROTOCOL.md";
     Unauthenticated "UNAUTHENTICATED" 401 false "The request carries no valid token."
         "send `Authorization: Bearer …` with a token of `actum token create NAME`";
+    CallerEnded "CALLER_ENDED" 401 false "The call comes from inside a command that runs no more."
+        "only a program of a running `shell.run` may use its `ACTUM_TOKEN`; call with a token of `actum token create NAME`";
     OriginRefused "ORIGIN_REFUSED" 403 false "The Host or Origin header is not one this daemon answers to."
         "browsers may only call from a page the daemon serves itself";
     IdentityConflict "IDENTITY_CONFLICT" 409 false "This id or idempotency key is already used for something else."
@@ -109,7 +111,7 @@ codes! {
         "submit it again under a new id";
     InDoubt "IN_DOUBT" 409 false "An effect was dispatched and nobody knows what came of it."
         "look at the world, then say `actum resolve ID --as landed|did_not_happen|retry`";
-    DidNotHappen "DID_NOT_HAPPEN" 409 false "A person looked and found that the effect did not happen."
+    DidNotHappen "DID_NOT_HAPPEN" 409 false "A person or the command's own probe looked and found that the effect did not happen."
         "submit it again under a new id if it is still wanted";
     Retried "RETRIED" 409 false "A person ended this command in doubt and ordered a retry."
         "follow the command named in `details.retriedBy`";

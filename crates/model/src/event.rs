@@ -1,7 +1,7 @@
 //! Events: the facts that recovery applies. **These types are disk format v1** (D4): golden bytes hold them.
 
 use crate::config::RealmConfig;
-use crate::effect::{Doubt, EffectId, RecoveryClass, Settlement};
+use crate::effect::{Doubt, EffectId, ProbeAnswer, RecoveryClass, Settlement};
 use crate::error::Fault;
 use crate::graph::GraphEvent;
 use crate::hash::Hash;
@@ -90,7 +90,23 @@ pub enum Event {
         /// How it goes on.
         class: RecoveryClass,
     },
-    /// A person ended a command in doubt.
+    /// The probe of a command is to ask the world what came of its effect. It may run more than once.
+    ProbeRequested {
+        /// The command.
+        seq: u64,
+        /// How long the probe may run, in milliseconds from here.
+        timeout_ms: u64,
+    },
+    /// The probe of a command came to its end.
+    ProbeAnswered {
+        /// The command.
+        seq: u64,
+        /// What it found out.
+        answer: ProbeAnswer,
+        /// How it ended, with what it wrote.
+        settlement: Box<Settlement>,
+    },
+    /// A person ended a command in doubt, or one whose probe had not answered yet.
     Resolved(Resolved),
     /// Output of a running command that is durable already.
     OutputKept {
@@ -349,6 +365,8 @@ impl Event {
             Event::Stopping { .. } => "stopping",
             Event::InDoubt { .. } => "in_doubt",
             Event::Recovered { .. } => "recovered",
+            Event::ProbeRequested { .. } => "probe_requested",
+            Event::ProbeAnswered { .. } => "probe_answered",
             Event::Resolved(_) => "resolved",
             Event::OutputKept { .. } => "output_kept",
             Event::SessionCreated { .. } => "session_created",

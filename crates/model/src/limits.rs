@@ -38,6 +38,10 @@ pub const QUEUE_TIMEOUT_MS: u64 = 600_000;
 pub const QUEUE_TIMEOUT_MS_MAX: u64 = 86_400_000;
 /// How long the head of a lane waits for its dependencies; it holds the lane meanwhile.
 pub const DEPENDENCY_WAIT_MS: u64 = 30_000;
+/// How long the probe of a command may run. It holds the lane meanwhile, and it only looks.
+pub const PROBE_TIMEOUT_MS: u64 = 30_000;
+/// Longest reason of a probe that could not tell; its whole output stands in the record of its answer.
+pub const PROBE_REASON_CHARS_MAX: usize = 300;
 /// Time between TERM and KILL.
 pub const STOP_GRACE_MS: u64 = 500;
 /// Longest `command.wait`.

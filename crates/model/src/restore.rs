@@ -2,7 +2,7 @@
 //! same `apply` that recovers from history recovers from it.
 
 use crate::config::RealmConfig;
-use crate::effect::Doubt;
+use crate::effect::{Doubt, Probing};
 use crate::event::StopReason;
 use crate::graph::GraphPiece;
 use crate::ids::{SessionId, Tenant};
@@ -190,4 +190,15 @@ pub struct Running {
     /// Why nobody knows what came of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<Doubt>,
+    /// Where asking the world about its effect stands, if its probe was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probing>,
+}
+
+impl Running {
+    /// Whether its probe is being asked at this moment, so that nobody knows yet what came of its effect.
+    #[must_use]
+    pub fn is_probed(&self) -> bool {
+        self.doubt.is_none() && self.probe == Some(Probing::Asked)
+    }
 }

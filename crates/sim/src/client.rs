@@ -57,7 +57,7 @@ fn fresh(rng: &mut Prng, model: &Model, number: u64) -> Value {
     if !rng.chance(200) {
         members.insert("id".to_owned(), format!("c{number}").into());
     }
-    let doubtful: Vec<CommandId> = model.in_doubt().map(crate::model::id_of).collect();
+    let doubtful: Vec<CommandId> = model.uncertain().map(crate::model::id_of).collect();
     match rng.below(100) {
         0..=7 => cancel(rng, model, &mut members),
         8..=15 if !doubtful.is_empty() || rng.chance(100) => resolve(rng, &doubtful, &mut members),
@@ -89,7 +89,11 @@ fn queued(rng: &mut Prng, model: &Model, number: u64, members: &mut Map<String, 
     let session = *rng.pick(SESSIONS).unwrap_or(&"s1");
     members.insert("sessionId".to_owned(), session.into());
     let (kind, payload) = match rng.below(100) {
-        0..=24 => ("shell.run", json!({"argv": ["true", number.to_string()]})),
+        0..=14 => ("shell.run", json!({"argv": ["true", number.to_string()]})),
+        15..=24 => (
+            "shell.run",
+            json!({"argv": ["true", number.to_string()], "probe": {"argv": ["look"]}}),
+        ),
         25..=34 if rng.chance(200) => {
             members.remove("sessionId");
             ("session.create", json!({}))

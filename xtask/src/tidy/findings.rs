@@ -49,10 +49,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
             if !kinds.iter().any(|kind| matches!(kind, Ok(Kind::Test))) {
                 add("names no test that would see it again".to_owned());
             }
-            kinds
-                .into_iter()
-                .filter_map(Result::err)
-                .for_each(&mut add);
+            kinds.into_iter().filter_map(Result::err).for_each(&mut add);
             if !requirements.contains(&format!("| {requirement} |")) {
                 add(format!("`{requirement}` is no requirement"));
             }

@@ -160,6 +160,10 @@ impl Shared {
 
     fn plan(&self, mode: Mode, listen: Listen, stdio: bool, core: CoreOptions) -> Plan {
         let drain = Duration::from_secs(self.drain_timeout);
+        let core = CoreOptions {
+            listens: listen != Listen::Nowhere,
+            ..core
+        };
         Plan {
             mode,
             listen,

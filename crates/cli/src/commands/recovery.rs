@@ -73,7 +73,7 @@ pub(crate) fn sentence(found: &Value) -> String {
 
 fn classes(found: &Value) -> String {
     let classes = found.get("classes").cloned().unwrap_or_default();
-    let named: Vec<String> = ["queued", "recoverable", "interrupted", "in_doubt"]
+    let named: Vec<String> = ["queued", "recoverable", "interrupted", "probe", "in_doubt"]
         .into_iter()
         .filter_map(|name| Some((name, number(&classes, name)?)))
         .filter(|(_, n)| *n > 0)

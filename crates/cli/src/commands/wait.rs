@@ -49,6 +49,7 @@ pub(crate) async fn until_over(remote: &Remote, id: &str) -> Result<Value, Failu
         if row.get("success").is_some() || text(&row, "state") == "in_doubt" {
             return Ok(row);
         }
+        may_wait(remote, id).await?;
         loop {
             let Some(event) = events.next().await? else {
                 return Err(Failure::new(
@@ -61,6 +62,16 @@ pub(crate) async fn until_over(remote: &Remote, id: &str) -> Result<Value, Failu
                 break;
             }
         }
+    }
+}
+
+/// A program inside a running command must not wait for that command: the daemon knows.
+async fn may_wait(remote: &Remote, id: &str) -> Result<(), Failure> {
+    let asked = remote.read("command.wait", json!({"id": id, "waitMs": 0})).await;
+    match asked {
+        Err(Failure::Fault(fault)) if fault.code == ErrorCode::WaitTimeout => Ok(()),
+        Ok(_) => Ok(()),
+        Err(failure) => Err(failure),
     }
 }
 

@@ -61,9 +61,9 @@ pub(crate) fn named(
 /// The result, the arguments or the annotation in an event. Nothing else names blobs.
 fn content(event: &Event) -> Option<&Json> {
     match event {
-        Event::EffectSettled { settlement, .. } | Event::EffectLate { settlement, .. } => {
-            settlement.data.as_ref()
-        }
+        Event::EffectSettled { settlement, .. }
+        | Event::EffectLate { settlement, .. }
+        | Event::ProbeAnswered { settlement, .. } => settlement.data.as_ref(),
         Event::Finished(finished) => finished.data.as_ref(),
         Event::Executed(executed) => executed.data.as_ref(),
         Event::Accepted(accepted) => accepted.payload.as_ref(),

@@ -3,6 +3,7 @@
 //! It says who a caller *is*. What the caller may do is for contracts and, later, policy to say; nothing here
 //! reads a message body.
 
+pub mod calls;
 pub mod guard;
 pub mod tokens;
 
@@ -10,6 +11,7 @@ use actum_model::error::{ErrorCode, Fault};
 use actum_model::hash::Hash;
 use actum_model::ids::{Principal, Tenant};
 use actum_model::{Caller, limits};
+use calls::{Calls, Life};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use tokens::TokenFile;
@@ -40,7 +42,18 @@ pub struct Access {
 pub struct Grant {
     /// Who calls.
     pub caller: Caller,
-    token: Option<Hash>,
+    proof: Proof,
+}
+
+/// What a caller was let in with.
+#[derive(Clone, Debug)]
+enum Proof {
+    /// The way by which it came.
+    Way,
+    /// A named token.
+    Token(Hash),
+    /// The token of a running command.
+    Call(Life),
 }
 
 impl Grant {
@@ -59,7 +72,7 @@ impl Grant {
                 principal,
                 exec: None,
             },
-            token: None,
+            proof: Proof::Way,
         }
     }
 }
@@ -120,7 +133,7 @@ impl Access {
         match self.tokens.find(&hash)? {
             Some(entry) => Ok(Grant {
                 caller: entry.caller()?,
-                token: Some(hash),
+                proof: Proof::Token(hash),
             }),
             None => Err(Fault::new(
                 ErrorCode::Unauthenticated,
@@ -129,12 +142,52 @@ impl Access {
         }
     }
 
+    /// The same for a caller that may be a program of a running command.
+    ///
+    /// # Errors
+    /// Those of [`Access::authenticate`], and `CALLER_ENDED` for a program whose command has ended.
+    pub(crate) fn enter(
+        &self,
+        authorization: Option<&[u8]>,
+        peer: IpAddr,
+        calls: &Calls,
+    ) -> Result<Grant, Fault> {
+        let token = authorization.and_then(bearer);
+        let Some(token) = token.filter(|token| token.starts_with(calls::PREFIX.as_bytes())) else {
+            return self.authenticate(authorization, peer);
+        };
+        let (caller, life) = calls.find(token)?;
+        if self.has_entry(&caller) {
+            let proof = Proof::Call(life);
+            return Ok(Grant { caller, proof });
+        }
+        let message = format!(
+            "`{}`, who sent the command, is not let in any more",
+            caller.principal
+        );
+        Err(Fault::new(ErrorCode::Unauthenticated, message))
+    }
+
+    /// Whether a principal could come in by itself now: a command has no more rights than who sent it.
+    fn has_entry(&self, caller: &Caller) -> bool {
+        let (tenant, name) = (caller.tenant.as_str(), caller.principal.as_str());
+        match name {
+            "dev" => self.mode == Mode::Dev,
+            "stdio" => true,
+            _ => self.tokens.entries().is_ok_and(|entries| {
+                let mut entries = entries.iter();
+                entries.any(|(_, entry)| entry.name == name && entry.tenant == tenant)
+            }),
+        }
+    }
+
     /// Whether what a caller was let in with is still good.
     #[must_use]
     pub fn still_good(&self, grant: &Grant) -> bool {
-        match &grant.token {
-            None => true,
-            Some(hash) => matches!(self.tokens.find(hash), Ok(Some(_))),
+        match &grant.proof {
+            Proof::Way => true,
+            Proof::Token(hash) => matches!(self.tokens.find(hash), Ok(Some(_))),
+            Proof::Call(life) => life.goes_on() && self.has_entry(&grant.caller),
         }
     }
 }
@@ -180,6 +233,46 @@ mod tests {
             serve.authenticate(None, HERE).unwrap_err().code,
             ErrorCode::Unauthenticated
         );
+    }
+
+    #[test]
+    fn a_running_command_has_the_entry_of_its_sender_and_no_other() {
+        let data = tempfile::tempdir().unwrap();
+        let serve = Access::new(Mode::Serve, data.path(), &[]);
+        let dev = Access::new(Mode::Dev, data.path(), &[]);
+        tokens::create(data.path(), "ci", "acme").unwrap();
+        let calls = Calls::new(false);
+        let invite = |seq, tenant: &str, name: &str| {
+            let caller = Caller {
+                tenant: Tenant::parse(tenant).unwrap(),
+                principal: Principal::parse(name).unwrap(),
+                exec: Some(seq),
+            };
+            let made = calls.invite(seq, caller, String::new()).unwrap();
+            format!("Bearer {}", made.token)
+        };
+        let enter = |access: &Access, header: &str| access.enter(Some(header.as_bytes()), there(), &calls);
+        let ours = invite(1, "acme", "ci");
+        let grant = enter(&serve, &ours).unwrap();
+        assert_eq!(grant.caller.exec, Some(1));
+        assert_eq!(
+            (grant.caller.tenant.as_str(), grant.caller.principal.as_str()),
+            ("acme", "ci")
+        );
+        for foreign in [invite(2, "main", "ci"), invite(3, "main", "dev")] {
+            let refused = enter(&serve, &foreign).unwrap_err();
+            assert_eq!(refused.code, ErrorCode::Unauthenticated);
+        }
+        assert!(enter(&dev, &invite(4, "main", "dev")).is_ok());
+        assert!(serve.still_good(&grant));
+        tokens::revoke(data.path(), "ci").unwrap();
+        assert!(!serve.still_good(&grant), "its sender is not let in any more");
+        assert_eq!(enter(&serve, &ours).unwrap_err().code, ErrorCode::Unauthenticated);
+        tokens::create(data.path(), "ci", "acme").unwrap();
+        calls.end(1);
+        assert!(!serve.still_good(&grant), "its command has ended");
+        assert_eq!(enter(&serve, &ours).unwrap_err().code, ErrorCode::CallerEnded);
+        assert!(serve.enter(None, HERE, &calls).is_err());
     }
 
     #[test]

@@ -214,7 +214,7 @@ impl TokenFile {
 }
 
 /// Compares without stopping at the first difference.
-fn same(a: &Hash, b: &Hash) -> bool {
+pub(super) fn same(a: &Hash, b: &Hash) -> bool {
     let difference = a.0.iter().zip(b.0.iter()).fold(0, |sum, (a, b)| sum | (a ^ b));
     std::hint::black_box(difference) == 0
 }
@@ -231,7 +231,7 @@ fn random_token() -> Result<String, Fault> {
 }
 
 /// RFC 4648 base64url without padding.
-fn base64url(bytes: &[u8]) -> String {
+pub(super) fn base64url(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {

@@ -5,14 +5,16 @@ use super::crash;
 use super::handle::Shared;
 use super::live::OutputChunk;
 use super::thread::Msg;
+use crate::access::calls::{self, Calls};
 use crate::door::{Door, DoorEvent, Job};
 use crate::personal::Personal;
 use crate::redact::{self, Secret, Vault};
 use actum_engine::Start;
 use actum_journal::Blobs;
 use actum_model::effect::SettledAs;
-use actum_model::ids::Tenant;
+use actum_model::restore::Phase;
 use actum_model::{ErrorCode, Fault, Hash, Json, Settlement, limits};
+use actum_record::redact::Class;
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -29,15 +31,23 @@ pub(crate) struct Originals {
     pub(crate) secrets: Vec<Secret>,
 }
 
+/// What an effect is made of besides its arguments.
+pub(crate) struct Means {
+    pub(crate) vault: Vault,
+    pub(crate) blobs: Blobs,
+    pub(crate) personal: Personal,
+    pub(crate) calls: Calls,
+    /// Whether programs may run without a cage.
+    pub(crate) allow_uncaged: bool,
+}
+
 /// The way out.
 pub(crate) struct Effects {
     door: Door,
-    vault: Arc<Vault>,
-    blobs: Blobs,
-    personal: Personal,
+    means: Arc<Means>,
     originals: HashMap<u64, Originals>,
     /// Effects that may leave and wait for a free place.
-    waiting: VecDeque<(Start, Tenant)>,
+    waiting: VecDeque<Start>,
     inbox: mpsc::WeakSender<Msg>,
     runtime: tokio::runtime::Handle,
 }
@@ -45,20 +55,15 @@ pub(crate) struct Effects {
 impl Effects {
     pub(crate) fn new(
         door: Door,
-        vault: Vault,
-        blobs: Blobs,
-        personal: Personal,
+        means: Means,
         inbox: mpsc::WeakSender<Msg>,
         runtime: tokio::runtime::Handle,
     ) -> Effects {
-        let (originals, waiting) = (HashMap::new(), VecDeque::new());
         Effects {
             door,
-            vault: Arc::new(vault),
-            blobs,
-            personal,
-            originals,
-            waiting,
+            means: Arc::new(means),
+            originals: HashMap::new(),
+            waiting: VecDeque::new(),
             inbox,
             runtime,
         }
@@ -70,26 +75,27 @@ impl Effects {
 
     pub(crate) fn forget(&mut self, seq: u64) {
         self.originals.remove(&seq);
+        self.means.calls.end(seq);
     }
 
     /// Lets an effect leave, or wait for a free place. It settles exactly once, whatever happens.
-    pub(crate) fn start(&mut self, start: Start, tenant: Tenant) {
-        self.waiting.push_back((start, tenant));
+    pub(crate) fn start(&mut self, start: Start) {
+        self.waiting.push_back(start);
         self.go_on();
     }
 
     /// Starts what waits, as far as there are free places.
     pub(crate) fn go_on(&mut self) {
         while self.door.running() < limits::RUNNING_EFFECTS_MAX {
-            let Some((start, tenant)) = self.waiting.pop_front() else {
+            let Some(start) = self.waiting.pop_front() else {
                 return;
             };
             let originals = self.originals.remove(&start.seq);
-            let (vault, blobs, personal) =
-                (Arc::clone(&self.vault), self.blobs.clone(), self.personal.clone());
+            let (means, runtime) = (Arc::clone(&self.means), self.runtime.clone());
             self.door.start_with(start.seq, move || {
-                let job = prepare(&start, originals, &vault, &blobs, |value| {
-                    personal.open_all(&tenant, value)
+                let job = may_run(&means).and_then(|()| match start.probe {
+                    true => prepare_probe(&start, &means),
+                    false => prepare(&start, originals, &means, &runtime),
                 });
                 crash::point("effect_prepared");
                 job
@@ -98,7 +104,8 @@ impl Effects {
     }
 
     pub(crate) fn stop(&mut self, seq: u64) {
-        let Some(at) = self.waiting.iter().position(|(start, _)| start.seq == seq) else {
+        self.means.calls.end(seq);
+        let Some(at) = self.waiting.iter().position(|start| start.seq == seq) else {
             return self.door.stop(seq, Duration::from_millis(limits::STOP_GRACE_MS));
         };
         self.waiting.remove(at);
@@ -115,9 +122,11 @@ impl Effects {
     }
 }
 
-/// What stands in a record for arguments in a sealed blob.
-pub(crate) fn sealed(hash: &Hash) -> Json {
-    Json::from_canonical(&format!(r#"{{"$blob":"{hash}"}}"#))
+/// What stands in a record for arguments in a sealed blob. Whether they hold a probe is something the kernel decides
+/// from, so it stands beside the name.
+pub(crate) fn sealed(hash: &Hash, probe: bool) -> Json {
+    let probe = if probe { r#","probe":true"# } else { "" };
+    Json::from_canonical(&format!(r#"{{"$blob":"{hash}"{probe}}}"#))
 }
 
 /// The arguments of an effect as they were decided: from the record, or from the blob it names.
@@ -138,17 +147,51 @@ fn unsealed(payload: &Json, blobs: &Blobs) -> Result<Value, Fault> {
     serde_json::from_slice(&bytes).map_err(|error| internal(error.to_string()))
 }
 
+/// A command may have been accepted, or have brought its probe, under a daemon that ran programs without a cage.
+fn may_run(means: &Means) -> Result<(), Fault> {
+    if means.allow_uncaged {
+        return Ok(());
+    }
+    let message = "it was not run: it has no cage, and this daemon does not run programs without one";
+    Err(Fault::new(ErrorCode::UncagedRefused, message))
+}
+
+/// The probe of a command, which has all it needs in its own arguments. What is secret in the rest of the command
+/// is taken out of what it writes, as far as it can be had.
+fn prepare_probe(start: &Start, means: &Means) -> Result<Job, Fault> {
+    let payload = unsealed(&start.payload, &means.blobs)?;
+    let mut probe = payload.get("probe").cloned().unwrap_or_default();
+    if let (Value::Object(probe), Some(cwd)) = (&mut probe, payload.get("cwd")) {
+        probe.entry("cwd").or_insert_with(|| cwd.clone());
+    }
+    if redact::is_lost(&probe) || (start.redacted && redact::may_be_lost(&probe)) {
+        let message = "a secret given inline was lost when the daemon ended";
+        return Err(Fault::new(ErrorCode::SecretUnavailable, message));
+    }
+    let (mut probe, mut secrets) = redact::resolve(&probe, &means.vault)?;
+    secrets.extend(means.personal.open_all(&start.caller.tenant, &mut probe)?);
+    if let Ok((mut payload, rest)) = redact::resolve(&payload, &means.vault) {
+        secrets.extend(rest);
+        secrets.extend(
+            means
+                .personal
+                .open_all(&start.caller.tenant, &mut payload)
+                .unwrap_or_default(),
+        );
+    }
+    Job::from_payload(start.seq, start.effect, &probe, secrets)
+}
+
 fn prepare(
     start: &Start,
     originals: Option<Originals>,
-    vault: &Vault,
-    blobs: &Blobs,
-    open: impl FnOnce(&mut Value) -> Result<Vec<Secret>, Fault>,
+    means: &Means,
+    runtime: &tokio::runtime::Handle,
 ) -> Result<Job, Fault> {
     let (payload, mut secrets) = match originals {
         Some(originals) => (originals.payload.to_value(), originals.secrets),
         None => {
-            let payload = unsealed(&start.payload, blobs)?;
+            let payload = unsealed(&start.payload, &means.blobs)?;
             if start.redacted || redact::is_lost(&payload) {
                 let message = "a secret given inline was lost when the daemon ended";
                 return Err(Fault::new(ErrorCode::SecretUnavailable, message));
@@ -157,10 +200,37 @@ fn prepare(
         }
     };
     // References first: a personal value that is spelt like one is no reference.
-    let (mut payload, resolved) = redact::resolve(&payload, vault)?;
+    let (mut payload, resolved) = redact::resolve(&payload, &means.vault)?;
     secrets.extend(resolved);
-    secrets.extend(open(&mut payload)?);
-    Job::from_payload(start.seq, start.effect, &payload, secrets)
+    secrets.extend(means.personal.open_all(&start.caller.tenant, &mut payload)?);
+    let mut job = Job::from_payload(start.seq, start.effect, &payload, secrets)?;
+    invite(&mut job, start, &means.calls, runtime)?;
+    Ok(job)
+}
+
+/// Tells the program where and with what it may call back. A command that brings either itself means another daemon
+/// or another caller, and its token must not go there.
+fn invite(
+    job: &mut Job,
+    start: &Start,
+    calls: &Calls,
+    runtime: &tokio::runtime::Handle,
+) -> Result<(), Fault> {
+    if job.env.contains_key(calls::URL) || job.env.contains_key(calls::TOKEN) {
+        return Ok(());
+    }
+    let Some(url) = runtime.block_on(calls.address()) else {
+        return Ok(());
+    };
+    let invitation = calls.invite(start.seq, start.caller.clone(), url)?;
+    job.env.insert(calls::URL.to_owned(), invitation.url);
+    job.env.insert(calls::TOKEN.to_owned(), invitation.token.clone());
+    job.secrets.push(Secret {
+        class: Class::Secret,
+        reference: calls::TOKEN.to_owned(),
+        value: invitation.token,
+    });
+    Ok(())
 }
 
 async fn send(inbox: &mpsc::WeakSender<Msg>, message: Msg) {
@@ -185,6 +255,10 @@ pub(crate) async fn listen(
                 data,
                 credit,
             } => {
+                if is_probed(&shared, seq) {
+                    // What a probe writes is no output of its command; it comes with the answer.
+                    continue;
+                }
                 let stream = stream.as_str();
                 show(&shared, seq, stream, offset, &data);
                 let (from, text) = kept
@@ -213,6 +287,7 @@ pub(crate) async fn listen(
                 crash::point("effect_settled");
                 kept.remove(&(seq, "stdout"));
                 kept.remove(&(seq, "stderr"));
+                shared.calls.end(seq);
                 send(&inbox, Msg::Settled { seq, settlement }).await;
             }
         }
@@ -226,6 +301,12 @@ fn edge(text: &str) -> usize {
         from += 1;
     }
     from
+}
+
+fn is_probed(shared: &Shared, seq: u64) -> bool {
+    let published = shared.published.load();
+    let row = published.state.command(seq);
+    row.is_some_and(|row| matches!(&row.phase, Phase::Running(running) if running.is_probed()))
 }
 
 fn show(shared: &Shared, seq: u64, stream: &'static str, offset: u64, data: &str) {

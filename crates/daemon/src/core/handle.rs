@@ -6,6 +6,7 @@ use super::live::{self, LiveRecord, OutputChunk};
 use super::rate::Rates;
 use super::reads;
 use super::thread::{Msg, ReadRequest};
+use crate::access::calls::Calls;
 use crate::personal::Personal;
 use crate::redact::{self, Rules};
 use actum_journal::{Blobs, Reader};
@@ -65,6 +66,7 @@ pub(crate) struct Shared {
     pub(crate) history: super::history::History,
     pub(crate) realm: String,
     pub(crate) allow_uncaged: bool,
+    pub(crate) calls: Calls,
     pub(crate) durability: &'static str,
     pub(crate) counters: Counters,
 }
@@ -226,10 +228,11 @@ impl Core {
         if !large || !envelope.contract().is_some_and(Contract::has_effect) {
             return Ok(payload);
         }
+        let probe = payload.to_value().get("probe").is_some();
         let blobs = self.shared.blobs.clone();
         let put = tokio::task::spawn_blocking(move || blobs.put(payload.as_str().as_bytes())).await;
         match put {
-            Ok(Ok(hash)) => Ok(effects::sealed(&hash)),
+            Ok(Ok(hash)) => Ok(effects::sealed(&hash, probe)),
             Ok(Err(error)) => Err(Fault::new(
                 ErrorCode::Internal,
                 format!("the arguments were not sealed: {error}"),
@@ -316,6 +319,11 @@ impl Core {
         self.shared.personal.open(&caller.tenant, hash)
     }
 
+    /// The calls from inside running commands.
+    pub(crate) fn calls(&self) -> &Calls {
+        &self.shared.calls
+    }
+
     /// Takes no new commands from now on.
     pub fn drain(&self) {
         self.shared.draining.send_replace(true);
@@ -325,6 +333,8 @@ impl Core {
     /// stopped by the process ending, and classified at the next boot.
     pub async fn close(&self) {
         self.drain();
+        // A program that waits for an address waits for nothing now.
+        self.shared.calls.answer_nowhere();
         let (done, closed) = oneshot::channel();
         if self.inbox.send(Msg::Close(done)).await.is_ok() {
             let _ended = closed.await;

@@ -2,7 +2,7 @@
 
 use super::clock::Clocks;
 use super::crash;
-use super::effects::{self, Effects};
+use super::effects::{self, Effects, Means};
 use super::handle::{Core, Counters, Published, Shared};
 use super::history::{self, History};
 use super::keys::DataKeys;
@@ -12,6 +12,7 @@ use super::snapshots::Snapshots;
 use super::thread::{EngineThread, Msg};
 use super::ticker::Ticker;
 use super::{CoreOptions, random_bytes};
+use crate::access::calls::Calls;
 use crate::door::{Door, DoorOptions};
 use crate::personal::Personal;
 use crate::redact::{Rules, Vault};
@@ -129,7 +130,13 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
         runtime.spawn(sync_at_interval(weak.clone(), options.sync_interval_ms));
     }
     runtime.spawn(history::follow(Arc::downgrade(&shared)));
-    let vault = Vault::new(options.data.join("secrets"));
+    let means = Means {
+        vault: Vault::new(options.data.join("secrets")),
+        blobs: opened.blobs,
+        personal,
+        calls: shared.calls.clone(),
+        allow_uncaged: options.allow_uncaged,
+    };
     let core = Core {
         inbox,
         shared: Arc::clone(&shared),
@@ -142,7 +149,7 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
         writer: opened.writer,
         inbox: messages,
         shared,
-        effects: Effects::new(door, vault, opened.blobs, personal, weak.clone(), runtime.clone()),
+        effects: Effects::new(door, means, weak.clone(), runtime.clone()),
         snapshots: Snapshots {
             keeper: opened.keeper,
             tree: opened.tree,
@@ -289,6 +296,7 @@ fn shared(options: &CoreOptions, kept: Kept, clocks: Clocks, opened: &Opened, st
         history,
         realm: opened.realm.to_string(),
         allow_uncaged: options.allow_uncaged,
+        calls: Calls::new(options.listens),
         durability: match options.durability {
             Durability::Strict => "strict",
             Durability::Batched => "batched",

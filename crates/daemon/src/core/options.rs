@@ -23,6 +23,8 @@ pub struct CoreOptions {
     pub compact: bool,
     /// Whether `shell.run` may run without a cage.
     pub allow_uncaged: bool,
+    /// Whether [`crate::transport::listen`] is to come: programs started before then wait for its address.
+    pub listens: bool,
     /// Submissions per second and principal; 0: no limit.
     pub rate_per_second: u32,
     /// Submissions in one burst.
@@ -45,6 +47,7 @@ impl CoreOptions {
             snapshot_every_records: limits::SNAPSHOT_EVERY_RECORDS,
             compact: false,
             allow_uncaged: false,
+            listens: false,
             rate_per_second: limits::RATE_PER_SECOND,
             rate_burst: limits::RATE_BURST,
             classes: None,

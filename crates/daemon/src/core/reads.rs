@@ -139,7 +139,10 @@ async fn wait(
     let until_finished = async {
         loop {
             match latest.state.find(tenant, &id) {
-                Some(Known::InFlight(_)) => {}
+                // Of a command that waits for the caller there is nothing to wait for.
+                Some(Known::InFlight(row)) => {
+                    read::check_wait(&latest.state, &request.caller, &row.identity)?;
+                }
                 _ => return read::command(&latest.state, tenant, &id),
             }
             if head.changed().await.is_err() {

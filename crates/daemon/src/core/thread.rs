@@ -315,11 +315,7 @@ impl EngineThread {
             }
         }
         for start in released.starts {
-            // What starts is unfinished, so its row is there.
-            if let Some(row) = released.publish.state.command(start.seq) {
-                let tenant = row.identity.tenant.clone();
-                self.effects.start(start, tenant);
-            }
+            self.effects.start(start);
         }
         for seq in released.stops {
             self.effects.stop(seq);

@@ -41,6 +41,7 @@ const WORDS: &[&str] = &[
     "npm_",
     "hf_",
     "pypi-",
+    "actum_",
 ];
 
 /// Whether the rules have to look closer.

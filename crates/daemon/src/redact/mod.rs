@@ -116,6 +116,12 @@ pub fn is_lost(payload: &Value) -> bool {
     }
 }
 
+/// Whether a marker stands anywhere in the texts of arguments, also inside a longer one. It may be somebody's words.
+#[must_use]
+pub fn may_be_lost(payload: &Value) -> bool {
+    is_lost(payload) || payload.to_string().contains(TEXT_MARKER)
+}
+
 /// Redacts a row of history before it leaves: rules that came after the row was written, and results that no
 /// rule saw, are applied to it now. Applying it twice changes nothing.
 pub fn export_row(row: &mut Value, rules: &Rules) {
@@ -133,6 +139,9 @@ impl Redact for Redactor {
         export_row(value, &Rules::default());
     }
 }
+
+/// What the marker of a secret inside a longer text begins with.
+const TEXT_MARKER: &str = "[redacted:secret:";
 
 /// The marker inside a longer text.
 pub(crate) fn text_marker(class: Class, reference: &str) -> String {

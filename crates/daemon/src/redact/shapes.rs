@@ -28,6 +28,8 @@ const SHAPES: &[(&str, Check)] = &[
     (r"(?-u:\b)(npm_[A-Za-z0-9]{36})(?-u:\b)", any),
     (r"(?-u:\b)(hf_[A-Za-z0-9]{30,})", any),
     (r"(?-u:\b)(pypi-[A-Za-z0-9_-]{40,})", any),
+    // Tokens of this program, named ones and those of running commands.
+    (r"(?-u:\b)(actum_(?:run\.)?[A-Za-z0-9_-]{43,})", any),
     // A JWT: header and body are JSON objects, so both begin alike.
     (
         r"(?-u:\b)(eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)",

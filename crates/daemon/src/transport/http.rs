@@ -125,7 +125,7 @@ async fn authenticate(
         );
         return problem(&fault);
     }
-    match app.access.authenticate(value, peer.remote.ip()) {
+    match app.access.enter(value, peer.remote.ip(), app.core.calls()) {
         Ok(grant) => {
             request.extensions_mut().insert(grant);
             next.run(request).await

@@ -73,6 +73,7 @@ pub async fn listen(core: Core, options: Options) -> Result<Listening, Fault> {
     };
     let listener = TcpListener::bind(options.bind).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
+    core.calls().answer_at(address);
     let slots = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
     let app = Arc::new(Inner {
         core,

@@ -98,6 +98,8 @@ impl Rows {
                 | Event::Stopping { .. }
                 | Event::InDoubt { .. }
                 | Event::Recovered { .. }
+                | Event::ProbeRequested { .. }
+                | Event::ProbeAnswered { .. }
                 | Event::Resolved(_)
                 | Event::OutputKept { .. }
                 | Event::SessionCreated { .. }

@@ -1,6 +1,7 @@
 //! What happens to one command: accepted, started, waiting, finished, and those that depend on it.
 
 use crate::state::{IdEntry, KeyEntry, State, id_key, idempotency_key};
+use actum_model::effect::Probing;
 use actum_model::event::{Accepted, Executed, Finished};
 use actum_model::outcome::{Identity, OutcomeRow};
 use actum_model::restore::{CommandRow, LaneKey, Phase, Running};
@@ -134,9 +135,11 @@ impl State {
         self.command_mut(seq, |row| row.phase = Phase::Waiting { due });
     }
 
-    fn is_in_doubt(&self, seq: u64) -> bool {
+    /// Whether nobody knows, or knows yet, what came of its effect.
+    fn is_uncertain(&self, seq: u64) -> bool {
+        let uncertain = |running: &Running| running.doubt.is_some() || running.is_probed();
         self.command(seq)
-            .is_some_and(|row| matches!(&row.phase, Phase::Running(running) if running.doubt.is_some()))
+            .is_some_and(|row| matches!(&row.phase, Phase::Running(running) if uncertain(running)))
     }
 
     pub(super) fn started(&mut self, seq: u64) {
@@ -150,8 +153,20 @@ impl State {
                 dispatching: false,
                 stopping: None,
                 doubt: None,
+                probe: None,
             });
         });
+    }
+
+    /// Its probe has a time of its own, and whatever stopped the command is over with its process.
+    pub(super) fn probe_requested(&mut self, seq: u64, timeout_ms: u64) {
+        let due = self.elapsed.saturating_add(timeout_ms);
+        self.running_mut(seq, |running| {
+            running.probe = Some(Probing::Asked);
+            running.stopping = None;
+            running.due = due;
+        });
+        self.hold_dependents(seq);
     }
 
     pub(super) fn effect_requested(&mut self, seq: u64, effect: EffectId) {
@@ -266,18 +281,19 @@ impl State {
         });
     }
 
-    /// Run time at which a wait for dependencies that starts now runs out: never while one is in doubt.
+    /// Run time at which a wait for dependencies that starts now runs out: never while one is
+    /// in doubt or its probe is asked.
     fn wait_due(&self, seq: u64) -> u64 {
         let held = self
             .command(seq)
-            .is_some_and(|row| row.pending.iter().any(|dep| self.is_in_doubt(*dep)));
+            .is_some_and(|row| row.pending.iter().any(|dep| self.is_uncertain(*dep)));
         if held {
             return u64::MAX;
         }
         self.elapsed.saturating_add(self.config.dependency_wait_ms)
     }
 
-    /// A dependency is in doubt: nobody's wait for it runs out.
+    /// A dependency is in doubt, or its probe is asked: nobody's wait for it runs out.
     pub(super) fn hold_dependents(&mut self, seq: u64) {
         for dependent in self.dependents_of(seq) {
             self.command_mut(dependent, |row| {

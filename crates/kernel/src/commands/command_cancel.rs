@@ -45,11 +45,10 @@ fn target(decider: &Decider<'_>, own: &Identity, id: &CommandId) -> Result<u64, 
             "a command cannot cancel itself",
         ));
     }
-    match super::unfinished(decider, own, id)? {
-        (_, true) => {
-            let message = format!("`{id}` is in doubt: there is nothing left to stop");
-            Err(Fault::new(ErrorCode::InDoubt, message))
-        }
-        (row, false) => Ok(row.identity.seq),
+    let row = super::unfinished(decider, own, id)?;
+    if matches!(&row.phase, Phase::Running(running) if running.doubt.is_some()) {
+        let message = format!("`{id}` is in doubt: there is nothing left to stop");
+        return Err(Fault::new(ErrorCode::InDoubt, message));
     }
+    Ok(row.identity.seq)
 }

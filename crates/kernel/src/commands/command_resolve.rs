@@ -1,13 +1,14 @@
-//! `command.resolve`: a person says what became of a command in doubt, and it ends.
+//! `command.resolve`: a person says what became of a command in doubt, or of one whose probe is still asked, and
+//! it ends.
 
 use crate::decide::Decider;
 use crate::decide::admission::Candidate;
 use actum_model::envelope::{Caller, Envelope};
-use actum_model::event::{Event, Resolution, Resolved};
+use actum_model::event::{Event, Resolution, Resolved, StopReason};
 use actum_model::ids::CommandId;
 use actum_model::input::{OverRate, Submit};
 use actum_model::outcome::Identity;
-use actum_model::restore::CommandRow;
+use actum_model::restore::{CommandRow, Phase, Running};
 use actum_model::{ErrorCode, Fault, Hash, Json, Outcome, contract};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub(super) fn run(decider: &mut Decider<'_>, seq: u64, arguments: &Value) {
         Ok(target) => target,
         Err(fault) => return decider.fail(seq, fault),
     };
+    stop_probe(decider, seq, &own, &target);
     let retried_by = (resolution == Resolution::Retry).then(|| CommandId::anonymous(seq + 1));
     decider.emit(Event::Resolved(Resolved {
         seq: target.identity.seq,
@@ -66,12 +68,27 @@ pub(super) fn run(decider: &mut Decider<'_>, seq: u64, arguments: &Value) {
 }
 
 fn target(decider: &Decider<'_>, own: &Identity, id: &CommandId) -> Result<Arc<CommandRow>, Fault> {
-    match super::unfinished(decider, own, id)? {
-        (row, true) => Ok(row),
-        (_, false) => Err(Fault::new(
-            ErrorCode::NotInDoubt,
-            format!("`{id}` is not in doubt"),
-        )),
+    let row = super::unfinished(decider, own, id)?;
+    let uncertain = |running: &Running| running.doubt.is_some() || running.is_probed();
+    if matches!(&row.phase, Phase::Running(running) if uncertain(running)) {
+        return Ok(row);
+    }
+    Err(Fault::new(
+        ErrorCode::NotInDoubt,
+        format!("`{id}` is not in doubt"),
+    ))
+}
+
+/// A person knows before the probe does: the probe is stopped, and what it still says comes late.
+fn stop_probe(decider: &mut Decider<'_>, seq: u64, own: &Identity, target: &CommandRow) {
+    if matches!(&target.phase, Phase::Running(running) if running.is_probed() && running.stopping.is_none()) {
+        decider.emit(Event::Stopping {
+            seq: target.identity.seq,
+            why: StopReason::Cancel {
+                by: own.principal.clone(),
+                command: seq,
+            },
+        });
     }
 }
 

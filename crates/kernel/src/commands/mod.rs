@@ -12,7 +12,7 @@ use crate::decide::Decider;
 use crate::state::Known;
 use actum_model::ids::CommandId;
 use actum_model::outcome::Identity;
-use actum_model::restore::{CommandRow, Phase};
+use actum_model::restore::CommandRow;
 use actum_model::{Contract, ErrorCode, Fault, Json};
 use serde_json::Value;
 use std::sync::Arc;
@@ -60,12 +60,8 @@ fn named(arguments: &Value) -> Option<CommandId> {
         .and_then(|text| CommandId::parse_any(text).ok())
 }
 
-/// The unfinished command that somebody names, and whether it is in doubt.
-fn unfinished(
-    decider: &Decider<'_>,
-    own: &Identity,
-    id: &CommandId,
-) -> Result<(Arc<CommandRow>, bool), Fault> {
+/// The unfinished command that somebody names.
+fn unfinished(decider: &Decider<'_>, own: &Identity, id: &CommandId) -> Result<Arc<CommandRow>, Fault> {
     match decider.state.find(&own.tenant, id) {
         None => Err(Fault::new(
             ErrorCode::CommandNotFound,
@@ -79,9 +75,6 @@ fn unfinished(
             ErrorCode::AlreadyFinished,
             format!("`{id}` finished long ago"),
         )),
-        Some(Known::InFlight(row)) => {
-            let doubt = matches!(&row.phase, Phase::Running(running) if running.doubt.is_some());
-            Ok((row, doubt))
-        }
+        Some(Known::InFlight(row)) => Ok(row),
     }
 }

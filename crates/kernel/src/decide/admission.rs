@@ -3,6 +3,7 @@
 use super::lane::failed_dependency;
 use super::{Current, Decider, Reply};
 use crate::commands;
+use crate::read::check_wait;
 use crate::state::{IdEntry, Known, id_key, idempotency_key};
 use actum_model::contract::{Admission, Contract, SessionUse};
 use actum_model::event::{Accepted, Event};
@@ -11,7 +12,7 @@ use actum_model::ids::{CommandId, SessionId};
 use actum_model::input::Submit;
 use actum_model::limits::PAYLOAD_BYTES_MAX;
 use actum_model::outcome::{Identity, LanePlace};
-use actum_model::restore::LaneKey;
+use actum_model::restore::{LaneKey, Phase};
 use actum_model::{Envelope, ErrorCode, Fault, Json, Lane, contract};
 use serde_json::json;
 use std::sync::Arc;
@@ -39,12 +40,13 @@ impl Decider<'_> {
         let lane = lane_of(contract, submit);
         match self.repetition(submit, lane.as_ref()) {
             Ok(None) => {}
-            Ok(Some(reply)) => return reply,
+            Ok(Some(reply)) => return self.repeated(submit, reply),
             Err(fault) => return Reply::Refused(fault),
         }
         let checked = self
-            .room(submit, contract)
-            .and_then(|()| self.dependencies(submit, lane.as_ref()));
+            .caller_runs(submit)
+            .and_then(|()| self.room(submit, contract))
+            .and_then(|()| self.dependencies(submit));
         let deps = match checked {
             Ok(deps) => deps,
             Err(fault) => return Reply::Refused(fault),
@@ -163,6 +165,34 @@ impl Decider<'_> {
         }
     }
 
+    /// Where the answer would be an outcome to wait for, it must not be that of the caller itself.
+    fn repeated(&self, submit: &Submit, reply: Reply) -> Reply {
+        let Reply::Joined(seq) = reply else {
+            return reply;
+        };
+        let row = self.state.command(seq).filter(|_| !submit.envelope.detach);
+        match row.map(|row| check_wait(self.state, &submit.caller, &row.identity)) {
+            Some(Err(fault)) => Reply::Refused(fault),
+            Some(Ok(())) | None => reply,
+        }
+    }
+
+    /// A call from inside a command is one only while that command runs.
+    fn caller_runs(&self, submit: &Submit) -> Result<(), Fault> {
+        let Some(parent) = submit.caller.exec else {
+            return Ok(());
+        };
+        let runs = self.state.command(parent).is_some_and(|row| {
+            matches!(&row.phase, Phase::Running(running)
+                if running.stopping.is_none() && running.doubt.is_none() && running.probe.is_none())
+        });
+        if runs {
+            return Ok(());
+        }
+        let message = "the command this call comes from runs no more, or is being stopped";
+        Err(Fault::new(ErrorCode::CallerEnded, message))
+    }
+
     fn room(&self, submit: &Submit, contract: &Contract) -> Result<(), Fault> {
         if let Some(retry_after_ms) = submit.limited.submission {
             return Err(over_rate("submissions", retry_after_ms));
@@ -187,12 +217,12 @@ impl Decider<'_> {
         Ok(())
     }
 
-    fn dependencies(&self, submit: &Submit, lane: Option<&Lane>) -> Result<Vec<u64>, Fault> {
+    fn dependencies(&self, submit: &Submit) -> Result<Vec<u64>, Fault> {
         let mut deps = Vec::with_capacity(submit.envelope.depends_on.len());
         for id in &submit.envelope.depends_on {
             match self.state.find(&submit.caller.tenant, id) {
                 Some(Known::InFlight(row)) => {
-                    self.check_ancestor(id, row.identity.seq, lane)?;
+                    check_wait(self.state, &submit.caller, &row.identity)?;
                     deps.push(row.identity.seq);
                 }
                 Some(Known::Finished(row)) => deps.push(row.identity.seq),
@@ -204,27 +234,6 @@ impl Decider<'_> {
             }
         }
         Ok(deps)
-    }
-
-    /// A call from inside a running command must not wait for that command, nor for anything behind it.
-    fn check_ancestor(&self, id: &CommandId, dep: u64, lane: Option<&Lane>) -> Result<(), Fault> {
-        let mut lane = lane.cloned();
-        while let Some(Lane::Exec(parent)) = lane {
-            let Some(row) = self.state.command(parent) else {
-                return Ok(());
-            };
-            let behind = row
-                .identity
-                .lane
-                .as_ref()
-                .and_then(|place| self.state.lane(&row.identity.tenant, place));
-            if dep == parent || behind.is_some_and(|lane| lane.queue.contains(&dep)) {
-                let message = format!("`{id}` cannot finish before the command this call comes from");
-                return Err(Fault::new(ErrorCode::InvalidInput, message));
-            }
-            lane = row.identity.lane.as_ref().map(|place| place.lane.clone());
-        }
-        Ok(())
     }
 
     /// Makes the command a fact and gives its number.

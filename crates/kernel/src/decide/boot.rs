@@ -1,10 +1,11 @@
 //! Boot: the history is taken up, and every command that was started is classified, with a reason.
 
 use super::Decider;
+use super::probe::has_probe;
 use actum_model::effect::{Doubt, RecoveryClass};
 use actum_model::event::{Booted, Event, StopReason};
 use actum_model::input::Boot;
-use actum_model::restore::{Phase, Running};
+use actum_model::restore::{CommandRow, Phase, Running};
 use actum_model::{Contract, ErrorCode, Fault, Outcome, contract};
 
 impl Decider<'_> {
@@ -42,7 +43,7 @@ impl Decider<'_> {
                 return;
             };
             let class = match contract::find(row.identity.kind.as_str()) {
-                Some(contract) => classify(running, contract),
+                Some(contract) => classify(&row, running, contract),
                 // An effect of a kind this program no longer has: nobody here can say anything about it.
                 None => RecoveryClass::InDoubt,
             };
@@ -58,6 +59,7 @@ impl Decider<'_> {
                         Some(Fault::new(ErrorCode::Interrupted, message)),
                     );
                 }
+                RecoveryClass::Probe => self.ask_probe(seq),
                 RecoveryClass::InDoubt if running.doubt.is_none() => {
                     self.doubt(seq, Doubt::CrashAfterDispatch, None);
                 }
@@ -82,7 +84,7 @@ impl Decider<'_> {
     }
 }
 
-fn classify(running: &Running, contract: &Contract) -> RecoveryClass {
+fn classify(row: &CommandRow, running: &Running, contract: &Contract) -> RecoveryClass {
     if running.doubt.is_some() {
         return RecoveryClass::InDoubt;
     }
@@ -91,6 +93,8 @@ fn classify(running: &Running, contract: &Contract) -> RecoveryClass {
     }
     if contract.contained {
         RecoveryClass::Interrupted
+    } else if has_probe(row, contract) {
+        RecoveryClass::Probe
     } else {
         RecoveryClass::InDoubt
     }

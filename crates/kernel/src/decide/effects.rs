@@ -51,6 +51,9 @@ impl Decider<'_> {
             }
             return;
         };
+        if running.is_probed() {
+            return self.probe_answered(seq, &running, settlement);
+        }
         self.emit(Event::EffectSettled {
             seq,
             settlement: Box::new(settlement.clone()),

@@ -1,6 +1,7 @@
 //! How events, replies and rows are printed: one short line each, commands by their ids.
 
 use actum_kernel::{Known, Reply, State};
+use actum_model::effect::ProbeAnswer;
 use actum_model::event::StopReason;
 use actum_model::graph::{GraphEvent, Op};
 use actum_model::outcome::Identity;
@@ -83,6 +84,12 @@ pub(crate) fn event(state: &State, event: &Event) -> String {
         },
         Event::InDoubt { seq, reason } => format!("in doubt {}, {}", of(seq), reason.as_str()),
         Event::Recovered { seq, class } => format!("recovered {} as {}", of(seq), class.as_str()),
+        Event::ProbeRequested { seq, timeout_ms } => format!("probe requested {}, {timeout_ms} ms", of(seq)),
+        Event::ProbeAnswered { seq, answer, .. } => match answer {
+            ProbeAnswer::Landed => format!("probe answered {}: landed", of(seq)),
+            ProbeAnswer::DidNotHappen => format!("probe answered {}: did not happen", of(seq)),
+            ProbeAnswer::Unknown(why) => format!("probe answered {}: unknown, {why}", of(seq)),
+        },
         Event::Resolved(resolved) => format!(
             "resolved {} {} by {}",
             of(&resolved.seq),

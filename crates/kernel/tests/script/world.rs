@@ -1,7 +1,7 @@
 //! The state a script works on, with everything that is checked at every step.
 
 use super::show;
-use actum_kernel::{RecordHead, State, advance, apply_event, apply_record, decide, state_digest};
+use actum_kernel::{RecordHead, State, advance, apply_event, apply_record, decide, read, state_digest};
 use actum_model::effect::{SettledAs, Settlement};
 use actum_model::envelope::{Caller, Envelope};
 use actum_model::graph::{SwsState, ViewName};
@@ -68,6 +68,7 @@ impl World {
             }
             "config" => self.configure(rest),
             "show" => vec![format!("{rest}: {}", self.show(rest))],
+            "why" => self.why(rest),
             "session" => vec![self.session(rest)],
             "graph" => self.graph(),
             "lanes" => self.lanes(),
@@ -203,13 +204,17 @@ impl World {
             "unconfirmed" => SettledAs::Unconfirmed,
             other => panic!("{}: no answer `{other}`", self.name),
         };
-        let fault =
-            (settled == SettledAs::Failed).then(|| Fault::new(ErrorCode::CommandFailed, "exit code 1"));
-        let settlement = Settlement {
-            settled,
-            data: words.next().map(Json::from_canonical),
-            fault,
-        };
+        let data = words.next().map(Json::from_canonical);
+        let code = data
+            .as_ref()
+            .and_then(|data| data.to_value()["exitCode"].as_u64());
+        let fault = (settled == SettledAs::Failed).then(|| {
+            Fault::new(
+                ErrorCode::CommandFailed,
+                format!("exit code {}", code.unwrap_or(1)),
+            )
+        });
+        let settlement = Settlement { settled, data, fault };
         self.input(Input::Outcome {
             seq,
             settlement: Box::new(settlement),
@@ -355,6 +360,18 @@ impl World {
     fn show(&self, id: &str) -> String {
         let id = CommandId::parse_any(id).unwrap();
         show::known(self.state.find(&Tenant::main(), &id).as_ref())
+    }
+
+    fn why(&self, id: &str) -> Vec<String> {
+        let id = CommandId::parse_any(id).unwrap();
+        let why = read::why(&self.state, &Tenant::main(), &id).unwrap();
+        let because = why["because"].as_array().unwrap();
+        let because = because
+            .iter()
+            .map(|line| format!("    {}", line.as_str().unwrap()));
+        std::iter::once(format!("{id}: {}", why["state"].as_str().unwrap()))
+            .chain(because)
+            .collect()
     }
 
     fn session(&self, id: &str) -> String {

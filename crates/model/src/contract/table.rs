@@ -79,6 +79,19 @@ const SESSION_OUTPUT: &[Field] = &[
     required("metadata", Shape::Any(usize::MAX), "Its annotations."),
 ];
 
+const PROBE: &[Field] = &[
+    required(
+        "argv",
+        Shape::Texts(1, limits::ARGV_MAX, limits::ARGUMENT_BYTES_MAX),
+        "The program and its arguments.",
+    ),
+    optional(
+        "cwd",
+        Shape::Text(1, limits::ARGUMENT_BYTES_MAX),
+        "Working directory; the command's own if absent.",
+    ),
+];
+
 const PAGE_CURSOR: Field = optional(
     "after",
     Shape::Text(0, 1024),
@@ -475,17 +488,22 @@ pub const CONTRACTS: &[Contract] = &[
                 Shape::Text(0, limits::STDIN_BYTES_MAX),
                 "What it reads on standard input; empty if absent.",
             ),
+            optional(
+                "probe",
+                Shape::Object(PROBE),
+                "`{argv, cwd}`, cwd being the command's own if absent. A program that only looks: after a crash of the daemon it tells whether the effect happened, by exit code 0 (it did), 1 (it did not) or any other (nobody knows).",
+            ),
         ],
         output: &[
             optional("exitCode", Shape::Integer(0, 255), "Its exit code."),
             optional("signal", Shape::Integer(1, 64), "The signal that ended it."),
-            required(
+            optional(
                 "stdout",
                 Shape::Any(usize::MAX),
                 "Its output: {bytes, text} or {bytes, head, tail, blob}; also lossy, dropped, lost where they apply.",
             ),
-            required("stderr", Shape::Any(usize::MAX), "Its error output, likewise."),
-            required("durationMs", Shape::Integer(0, u64::MAX), "How long it ran."),
+            optional("stderr", Shape::Any(usize::MAX), "Its error output, likewise."),
+            optional("durationMs", Shape::Integer(0, u64::MAX), "How long it ran."),
             optional(
                 "leftover",
                 Shape::Integer(1, u64::MAX),
@@ -496,11 +514,18 @@ pub const CONTRACTS: &[Contract] = &[
                 Shape::Integer(1, u64::MAX),
                 "Processes it left behind that could not be ended.",
             ),
+            optional(
+                "probe",
+                Shape::Any(usize::MAX),
+                "Where its probe found what came of it: how the probe ended, in these same members. The others are absent then.",
+            ),
         ],
         effect: EffectClass::External,
         risk: "high",
         // Until it runs in a cage, nobody can say what else it touched.
         contained: false,
+        // Where a command brings a probe.
+        probe: true,
         ..BASE
     },
     Contract {

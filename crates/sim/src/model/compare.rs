@@ -127,6 +127,7 @@ fn same_row(row: &CommandRow, stand: &Stand) -> bool {
                 && found.dispatching == expected.dispatched
                 && found.stopping == expected.stopping
                 && found.doubt == expected.doubt
+                && found.is_probed() == expected.probed
         }
         _ => false,
     }

@@ -3,7 +3,7 @@
 use super::{Command, Model, Reading, Running, Session, Stand};
 use crate::broken::{Broken, hold};
 use actum_model::contract::Contract;
-use actum_model::effect::{Doubt, RecoveryClass};
+use actum_model::effect::{Doubt, ProbeAnswer, RecoveryClass, SettledAs};
 use actum_model::event::{Event, StopReason};
 use actum_model::ids::SessionId;
 use actum_model::{Input, contract};
@@ -41,10 +41,14 @@ impl Model {
                 self.change(*seq, |running| running.dispatched = true);
             }
             Event::EffectSettled { seq, .. } => {
-                let open = self.running(*seq).is_some_and(|running| running.doubt.is_none());
+                let open = self
+                    .running(*seq)
+                    .is_some_and(|running| running.doubt.is_none() && !running.probed);
                 hold!(open, "it settled twice");
                 reading.settled = Some(*seq);
             }
+            Event::ProbeRequested { seq, timeout_ms } => self.probe_asked(reading, *seq, *timeout_ms)?,
+            Event::ProbeAnswered { seq, answer, .. } => self.probe_answered(reading, *seq, answer)?,
             Event::EffectLate { seq, .. } => {
                 let open = self.running(*seq).is_some_and(|running| running.doubt.is_none());
                 hold!(!open, "it is not late");
@@ -53,10 +57,8 @@ impl Model {
             Event::InDoubt { seq, reason } => self.doubts(reading, *seq, *reason)?,
             Event::Recovered { seq, class } => self.recovered(reading, *seq, *class)?,
             Event::Resolved(resolved) => {
-                let doubt = self
-                    .running(resolved.seq)
-                    .is_some_and(|running| running.doubt.is_some());
-                hold!(doubt, "it is not in doubt");
+                let uncertain = self.running(resolved.seq).is_some_and(Running::is_uncertain);
+                hold!(uncertain, "it is not in doubt");
                 hold!(
                     reading.resolves == Some((resolved.seq, resolved.resolution)),
                     "nobody resolved it so"
@@ -122,9 +124,9 @@ impl Model {
         Ok(())
     }
 
-    /// A wait that begins now ends then; never while a dependency is in doubt.
+    /// A wait that begins now ends then; never while a dependency is in doubt or its probe is asked.
     pub(super) fn wait_due(&self, pending: &[u64]) -> u64 {
-        let doubtful = |dep: &u64| self.running(*dep).is_some_and(|running| running.doubt.is_some());
+        let doubtful = |dep: &u64| self.running(*dep).is_some_and(Running::is_uncertain);
         if pending.iter().any(doubtful) {
             return u64::MAX;
         }
@@ -152,6 +154,7 @@ impl Model {
             dispatched: false,
             stopping: None,
             doubt: None,
+            probed: false,
         };
         self.stand(seq, Stand::Running(running));
         Ok(())
@@ -168,7 +171,11 @@ impl Model {
         hold!(running.dispatched, "it never left");
         let asked = match why {
             StopReason::Timeout => matches!(reading.input, Input::Tick) && running.due <= self.elapsed,
-            StopReason::Cancel { .. } => reading.cancels == Some(seq),
+            StopReason::Cancel { .. } if reading.cancels == Some(seq) => true,
+            // A person knows before the probe does.
+            StopReason::Cancel { .. } => {
+                running.probed && reading.resolves.is_some_and(|(target, _)| target == seq)
+            }
         };
         hold!(asked, "nobody asked for it");
         self.change(seq, |running| {
@@ -178,7 +185,7 @@ impl Model {
     }
 
     fn doubts(&mut self, reading: &mut Reading<'_>, seq: u64, reason: Doubt) -> Result<(), Broken> {
-        let crashed = reading.recovered == Some(seq);
+        let crashed = reading.recovered == Some(seq) || reading.unanswered == Some(seq);
         hold!(
             crashed == (reason == Doubt::CrashAfterDispatch),
             "a doubt for another reason"
@@ -196,6 +203,12 @@ impl Model {
         });
         reading.doubted = Some(seq);
         self.doubts += 1;
+        self.hold_waits(seq);
+        Ok(())
+    }
+
+    /// Nobody's wait for it runs out.
+    fn hold_waits(&mut self, seq: u64) {
         for open in &self.open {
             if let Some(command) = self
                 .commands
@@ -206,18 +219,70 @@ impl Model {
                 *due = u64::MAX;
             }
         }
+    }
+
+    fn probe_asked(&mut self, reading: &Reading<'_>, seq: u64, timeout_ms: u64) -> Result<(), Broken> {
+        hold!(
+            reading.recovered == Some(seq) && reading.class == Some(RecoveryClass::Probe),
+            "nothing asked for its probe"
+        );
+        hold!(
+            self.running(seq).is_some_and(|running| running.dispatched),
+            "its probe is asked though it never left"
+        );
+        let due = self.elapsed + timeout_ms;
+        self.change(seq, |running| {
+            (running.probed, running.stopping, running.due) = (true, None, due);
+        });
+        self.hold_waits(seq);
+        Ok(())
+    }
+
+    fn probe_answered(
+        &mut self,
+        reading: &mut Reading<'_>,
+        seq: u64,
+        answer: &ProbeAnswer,
+    ) -> Result<(), Broken> {
+        hold!(
+            self.running(seq)
+                .is_some_and(|running| running.probed && running.doubt.is_none()),
+            "its probe was not asked"
+        );
+        let Input::Outcome { settlement, .. } = reading.input else {
+            return Err(Broken("nobody answered".to_owned()));
+        };
+        let code = settlement
+            .data
+            .as_ref()
+            .and_then(|data| data.to_value().get("exitCode")?.as_u64());
+        let fits = match (settlement.settled, answer) {
+            (SettledAs::Succeeded, answer) => *answer == ProbeAnswer::Landed,
+            (SettledAs::Failed, answer) if code == Some(1) => *answer == ProbeAnswer::DidNotHappen,
+            (_, answer) => matches!(answer, ProbeAnswer::Unknown(_)),
+        };
+        hold!(fits, "{answer:?} from {settlement:?}");
+        if matches!(answer, ProbeAnswer::Unknown(_)) {
+            self.change(seq, |running| running.probed = false);
+            reading.unanswered = Some(seq);
+        }
+        reading.settled = Some(seq);
         Ok(())
     }
 
     fn recovered(&mut self, reading: &mut Reading<'_>, seq: u64, class: RecoveryClass) -> Result<(), Broken> {
         hold!(self.unclassified.remove(&seq), "it is classified already");
         let contract = self.contract(seq)?;
+        let asks = self.command(seq)?.payload.to_value().get("probe").is_some();
         let running = self
             .running(seq)
             .ok_or_else(|| Broken("it does not run".to_owned()))?;
-        let expected = class_of(running, contract);
+        let expected = match class_of(running, contract) {
+            RecoveryClass::InDoubt if running.doubt.is_none() && asks => RecoveryClass::Probe,
+            class => class,
+        };
         hold!(class == expected, "{class:?}, expected {expected:?}");
-        reading.recovered = Some(seq);
+        (reading.recovered, reading.class) = (Some(seq), Some(class));
         Ok(())
     }
 

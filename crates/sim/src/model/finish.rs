@@ -4,8 +4,9 @@ use super::events::in_kernel;
 use super::{Done, Model, Reading, Running, Stand, settles_as};
 use crate::broken::{Broken, hold};
 use actum_model::config::OnInDoubt;
+use actum_model::effect::SettledAs;
 use actum_model::event::{Finished, Resolution};
-use actum_model::{ErrorCode, Input, Outcome};
+use actum_model::{ErrorCode, Input, Json, Outcome};
 
 /// An outcome and the code of its error.
 type End = (Outcome, Option<ErrorCode>);
@@ -36,8 +37,13 @@ impl Model {
             (finished.outcome, reading.input, reading.settled)
             && settled == seq
         {
+            let probed = self.running(seq).is_some_and(|running| running.probed);
+            let given = settlement.data.as_ref().map(|data| match probed {
+                true => format!(r#"{{"probe":{}}}"#, data.as_str()),
+                false => data.as_str().to_owned(),
+            });
             hold!(
-                finished.data == settlement.data,
+                finished.data.as_ref().map(Json::as_str) == given.as_deref(),
                 "another result than the world gave"
             );
         }
@@ -171,6 +177,14 @@ impl Model {
         } else if running.doubt.is_some() {
             if reading.doubted == Some(seq) && self.config.on_in_doubt == OnInDoubt::Fail {
                 ends.push((Outcome::Failed, Some(ErrorCode::InDoubt)));
+            }
+        } else if running.probed {
+            let answered = reading.settled == Some(seq);
+            if let (true, Input::Outcome { settlement, .. }) = (answered, reading.input) {
+                ends.push(match settlement.settled {
+                    SettledAs::Succeeded => (Outcome::Succeeded, None),
+                    _ => (Outcome::Failed, Some(ErrorCode::DidNotHappen)),
+                });
             }
         } else if let (Some(settled), Input::Outcome { settlement, .. }) = (reading.settled, reading.input) {
             let contract = self.contract(seq)?;

@@ -1,7 +1,7 @@
 //! What must come of a command that nothing stands before: why it may not start, what a control command comes to.
 
 use super::admit::lane_of;
-use super::{Immediate, Model, Reading};
+use super::{Immediate, Model, Reading, Running};
 use crate::broken::Broken;
 use actum_model::contract::Admission;
 use actum_model::event::Resolution;
@@ -110,13 +110,16 @@ impl Model {
         let doubt = target
             .and_then(|target| self.running(target))
             .is_some_and(|running| running.doubt.is_some());
+        let uncertain = target
+            .and_then(|target| self.running(target))
+            .is_some_and(Running::is_uncertain);
         let cancels = submit.envelope.kind.as_str() == "command.cancel";
         let refused = match target {
             _ if cancels && itself => Some(ErrorCode::InvalidInput),
             None => Some(ErrorCode::CommandNotFound),
             Some(_) if done => Some(ErrorCode::AlreadyFinished),
             Some(_) if cancels && doubt => Some(ErrorCode::InDoubt),
-            Some(_) if !cancels && !doubt => Some(ErrorCode::NotInDoubt),
+            Some(_) if !cancels && !uncertain => Some(ErrorCode::NotInDoubt),
             Some(_) => None,
         };
         let outcome = if refused.is_some() {

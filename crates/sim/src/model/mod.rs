@@ -15,7 +15,7 @@ mod retention;
 
 use crate::broken::{Broken, hold};
 use actum_kernel::{Decision, Reply};
-use actum_model::effect::{Doubt, SettledAs};
+use actum_model::effect::{Doubt, RecoveryClass, SettledAs};
 use actum_model::event::{Resolution, StopReason};
 use actum_model::hash::Fingerprint;
 use actum_model::ids::{CommandId, IdempotencyKey, Principal, SessionId};
@@ -82,6 +82,15 @@ pub struct Running {
     pub stopping: Option<StopReason>,
     /// Why nobody knows.
     pub doubt: Option<Doubt>,
+    /// Whether its probe is asked.
+    pub probed: bool,
+}
+
+impl Running {
+    /// Whether nobody knows, or knows yet, what came of it.
+    pub(crate) fn is_uncertain(&self) -> bool {
+        self.doubt.is_some() || self.probed
+    }
 }
 
 /// An outcome.
@@ -157,6 +166,9 @@ struct Reading<'a> {
     cancels: Option<u64>,
     resolves: Option<(u64, Resolution)>,
     recovered: Option<u64>,
+    class: Option<RecoveryClass>,
+    /// The command whose probe could not tell.
+    unanswered: Option<u64>,
 }
 
 /// A command that is over when its record ends.
@@ -227,6 +239,8 @@ impl Model {
             cancels: None,
             resolves: None,
             recovered: None,
+            class: None,
+            unanswered: None,
         };
         if let Input::Submit(submit) = &stamped.input {
             self.foresee(&mut reading, submit);
@@ -310,6 +324,12 @@ impl Model {
     pub fn in_doubt(&self) -> impl Iterator<Item = &Command> {
         self.unfinished()
             .filter(|command| matches!(&command.stand, Stand::Running(running) if running.doubt.is_some()))
+    }
+
+    /// Commands of which a person may say what came of them.
+    pub fn uncertain(&self) -> impl Iterator<Item = &Command> {
+        self.unfinished()
+            .filter(|command| matches!(&command.stand, Stand::Running(running) if running.is_uncertain()))
     }
 }
 

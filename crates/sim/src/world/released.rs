@@ -100,15 +100,28 @@ impl World {
     }
 
     fn start(&mut self, start: &Start) -> Result<(), Broken> {
-        self.promises.left(start.effect, start.seq)?;
+        if start.probe {
+            // It only looks, and may do so again after another crash; but there must be something to look for.
+            let left = self
+                .model
+                .running(start.seq)
+                .is_none_or(|running| running.dispatched);
+            hold!(
+                left,
+                "the probe of command {} leaves, which never left",
+                start.seq
+            );
+        } else {
+            self.promises.left(start.effect, start.seq)?;
+        }
         let (due, settled, stopped) = if self.options.hold_effects {
             (u64::MAX, SettledAs::Succeeded, SettledAs::Stopped)
         } else {
             let delay = *self.rng.pick(&[0, 5, 1000, 100_000, u64::MAX / 2]).unwrap_or(&0);
-            let settled = if self.rng.chance(800) {
-                SettledAs::Succeeded
-            } else {
-                SettledAs::Failed
+            let settled = match self.rng.chance(800) {
+                true if start.probe && self.rng.chance(300) => SettledAs::Unconfirmed,
+                true => SettledAs::Succeeded,
+                false => SettledAs::Failed,
             };
             let stopped = [
                 SettledAs::Stopped,
