@@ -1,6 +1,7 @@
 //! The realm's configuration that decisions read. It is journaled with each boot, so replay reads the same.
 
 use crate::limits;
+use crate::timer::ClockPolicy;
 use serde::{Deserialize, Serialize};
 
 /// What happens to a command whose effect may or may not have happened.
@@ -37,6 +38,18 @@ pub struct RealmConfig {
     pub queue_timeout_ms: u64,
     /// Limit of a wait for dependencies.
     pub dependency_wait_ms: u64,
+    /// Run time between two ticks where nothing is due; 0: none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tick_cadence_ms: u64,
+    /// Which clock samples `now()` rests on.
+    #[serde(default, skip_serializing_if = "ClockPolicy::is_default")]
+    pub clock_policy: ClockPolicy,
+}
+
+/// Whether a setting is off, which older histories do not say.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 impl Default for RealmConfig {
@@ -52,6 +65,8 @@ impl Default for RealmConfig {
             in_flight_max: limits::IN_FLIGHT_MAX as u64,
             queue_timeout_ms: limits::QUEUE_TIMEOUT_MS,
             dependency_wait_ms: limits::DEPENDENCY_WAIT_MS,
+            tick_cadence_ms: 0,
+            clock_policy: ClockPolicy::default(),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::event::StopReason;
 use crate::ids::{SessionId, Tenant};
 use crate::json::Json;
 use crate::outcome::{Identity, OutcomeRow};
+use crate::timer::{ClockRow, TicksRow, TimerRow};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use std::collections::BTreeMap;
@@ -26,6 +27,12 @@ pub enum Restore {
     Commands(Vec<CommandRow>),
     /// Full outcomes, in the order they finished.
     Outcomes(Vec<OutcomeRow>),
+    /// The clocks.
+    Clock(Box<ClockRow>),
+    /// The ticks.
+    Ticks(TicksRow),
+    /// Live timers, ascending by tenant and id.
+    Timers(Vec<TimerRow>),
     /// A run of a compact table: rows of fixed width, concatenated.
     Packed {
         /// Which table.

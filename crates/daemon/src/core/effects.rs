@@ -36,6 +36,9 @@ pub(crate) struct Effects {
     waiting: VecDeque<Start>,
     inbox: mpsc::WeakSender<Msg>,
     runtime: tokio::runtime::Handle,
+    /// Whether programs may run without a cage. A command may have been accepted under other flags: from a timer,
+    /// or before a restart.
+    allow_uncaged: bool,
 }
 
 impl Effects {
@@ -45,6 +48,7 @@ impl Effects {
         blobs: Blobs,
         inbox: mpsc::WeakSender<Msg>,
         runtime: tokio::runtime::Handle,
+        allow_uncaged: bool,
     ) -> Effects {
         let (originals, waiting) = (HashMap::new(), VecDeque::new());
         Effects {
@@ -55,6 +59,7 @@ impl Effects {
             waiting,
             inbox,
             runtime,
+            allow_uncaged,
         }
     }
 
@@ -80,7 +85,12 @@ impl Effects {
             };
             let originals = self.originals.remove(&start.seq);
             let (vault, blobs) = (Arc::clone(&self.vault), self.blobs.clone());
+            let allowed = self.allow_uncaged;
             self.door.start_with(start.seq, move || {
+                if !allowed {
+                    let message = "this daemon does not run programs without a cage";
+                    return Err(Fault::new(ErrorCode::UncagedRefused, message));
+                }
                 let job = prepare(&start, originals, &vault, &blobs);
                 crash::point("effect_prepared");
                 job

@@ -6,6 +6,7 @@ use super::live::{self, LiveRecord, OutputChunk};
 use super::rate::Rates;
 use super::reads;
 use super::thread::{Msg, ReadRequest};
+use super::timers;
 use crate::redact;
 use actum_journal::{Blobs, Reader};
 use actum_kernel::State;
@@ -130,6 +131,9 @@ impl Core {
         if !self.shared.allow_uncaged && envelope.kind.as_str() == "shell.run" {
             let message = "`shell.run` has no cage in this version, and this daemon does not run without one";
             return refuse(reply, &envelope, Fault::new(ErrorCode::UncagedRefused, message));
+        }
+        if let Err(fault) = timers::check(&envelope, self.shared.allow_uncaged) {
+            return refuse(reply, &envelope, fault);
         }
         let fingerprint = self.shared.keys.fingerprint(caller, &envelope);
         let mut originals = None;

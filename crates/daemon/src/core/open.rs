@@ -128,7 +128,14 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
         writer: opened.writer,
         inbox: messages,
         shared,
-        effects: Effects::new(door, vault, opened.blobs, weak.clone(), runtime.clone()),
+        effects: Effects::new(
+            door,
+            vault,
+            opened.blobs,
+            weak.clone(),
+            runtime.clone(),
+            options.allow_uncaged,
+        ),
         snapshots: Snapshots {
             keeper: opened.keeper,
             tree: opened.tree,

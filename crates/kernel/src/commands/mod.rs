@@ -5,6 +5,8 @@ mod command_resolve;
 mod session_annotate;
 mod session_create;
 mod session_delete;
+mod timer_cancel;
+mod timer_set;
 
 use crate::decide::Decider;
 use crate::state::Known;
@@ -15,6 +17,7 @@ use actum_model::{Contract, ErrorCode, Fault, Json};
 use serde_json::Value;
 use std::sync::Arc;
 
+pub(crate) use crate::read::no_timer;
 pub(crate) use session_create::EVENTS_MAX as CREATE_EVENTS_MAX;
 
 /// Carries out a started command: makes its events, the last of which is its `finished`.
@@ -26,6 +29,8 @@ pub(crate) fn run(decider: &mut Decider<'_>, seq: u64, contract: &Contract, payl
         "session.annotate" => session_annotate::run(decider, seq, &arguments),
         "session.create" => session_create::run(decider, seq, &arguments),
         "session.delete" => session_delete::run(decider, seq),
+        "timer.cancel" => timer_cancel::run(decider, seq, &arguments),
+        "timer.set" => timer_set::run(decider, seq, &arguments),
         kind => {
             let message = format!("`{kind}` is in the contract table, but nothing carries it out");
             decider.fail(seq, Fault::new(ErrorCode::Internal, message));

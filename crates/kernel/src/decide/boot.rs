@@ -23,6 +23,9 @@ impl Decider<'_> {
             contracts: boot.contracts,
             clean: self.state.closed,
         }));
+        for sample in self.samples() {
+            self.emit(sample);
+        }
         if *self.state.config != boot.config || first {
             self.emit(Event::ConfigActivated {
                 config: Box::new(boot.config.clone()),
