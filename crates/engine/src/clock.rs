@@ -130,7 +130,11 @@ mod tests {
         assert_eq!(told(&mut clock), Some(Standing::Confirmed));
         assert_eq!(clock.at, START + YEAR_MS + CONFIRM_AFTER_MS);
         clock.stamp(START + YEAR_MS + CONFIRM_AFTER_MS + 1, 51 + CONFIRM_AFTER_MS);
-        assert_eq!(told(&mut clock), None, "a confirmed jump is where the clock stands");
+        assert_eq!(
+            told(&mut clock),
+            None,
+            "a confirmed jump is where the clock stands"
+        );
         clock.stamp(START, 60 + CONFIRM_AFTER_MS);
         assert_eq!(told(&mut clock), Some(Standing::Pending));
         assert_eq!(clock.jump_ms().map(i128::is_negative), Some(true));

@@ -2,8 +2,11 @@
 
 mod timers;
 
+pub use timers::{
+    Now, describe as describe_timer, now, now_json, submitted_by, tick_json, ticks, ticks_json, timer,
+    timer_json, timers,
+};
 pub(crate) use timers::{due_members, no_timer};
-pub use timers::{Now, describe as describe_timer, now, now_json, submitted_by, tick_json, ticks, ticks_json, timer, timer_json, timers};
 
 use crate::lifecycle::identity_members;
 use crate::state::{Known, Session, State};

@@ -12,10 +12,6 @@ use serde::{Deserialize, Serialize};
 /// Something that happens, with everything a decision may read.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all inputs are the large one, and each is moved once"
-)]
 pub enum Input {
     /// The daemon takes up the history.
     Boot(Boot),

@@ -370,7 +370,10 @@ pub fn made_id(seq: u64) -> Option<CommandId> {
 
 fn made_seq(text: &str) -> Option<u64> {
     let digits = text.strip_prefix("t-")?;
-    digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
+    digits
+        .bytes()
+        .all(|b| b.is_ascii_digit())
+        .then(|| digits.parse().ok())?
 }
 
 /// Checks the command a timer is to submit, adding every fault under the JSON pointer `at`.
@@ -390,9 +393,15 @@ pub(crate) fn check_command(value: &Value, at: &str, faults: &mut Faults) {
     else {
         return faults.add(format!("{at}/type"), "expected the name of a command kind");
     };
-    for name in members.keys().filter(|name| !COMMAND_FIELDS.contains(&name.as_str())) {
+    for name in members
+        .keys()
+        .filter(|name| !COMMAND_FIELDS.contains(&name.as_str()))
+    {
         let name = crate::json::shorten(name);
-        faults.add(format!("{at}/{name}"), "a timer's command does not have this field");
+        faults.add(
+            format!("{at}/{name}"),
+            "a timer's command does not have this field",
+        );
     }
     if contract.admission != Admission::Queued || contract.kind == "timer.set" {
         let message = format!(
@@ -402,7 +411,10 @@ pub(crate) fn check_command(value: &Value, at: &str, faults: &mut Faults) {
         return faults.add(format!("{at}/type"), message);
     }
     if contract.session == SessionUse::Required && !members.contains_key("sessionId") {
-        faults.add(format!("{at}/sessionId"), format!("`{}` needs one", contract.kind));
+        faults.add(
+            format!("{at}/sessionId"),
+            format!("`{}` needs one", contract.kind),
+        );
         return;
     }
     let known: Map<String, Value> = members
@@ -452,9 +464,14 @@ mod tests {
     #[test]
     fn a_timers_command_is_checked_as_any_other_and_its_faults_point_into_it() {
         assert!(faults(&json!({"type": "session.delete", "sessionId": "s"})).contains("\"count\":0"));
-        let found = faults(&json!({"type": "session.annotate", "sessionId": "a:b", "payload": {"key": 5}, "id": "x"}));
+        let found = faults(
+            &json!({"type": "session.annotate", "sessionId": "a:b", "payload": {"key": 5}, "id": "x"}),
+        );
         for pointer in ["sessionId", "payload/key", "payload/value", "id"] {
-            assert!(found.contains(&format!("/payload/command/{pointer}\"")), "{pointer}: {found}");
+            assert!(
+                found.contains(&format!("/payload/command/{pointer}\"")),
+                "{pointer}: {found}"
+            );
         }
         for kind in ["timer.set", "command.cancel", "session.get", "no.such"] {
             assert!(faults(&json!({"type": kind, "payload": {}})).contains("/payload/command/type"));
@@ -488,6 +505,9 @@ mod tests {
         assert!(text.contains("\"value_ns\":\"18446744073709551615\""), "{text}");
         assert_eq!(serde_json::from_str::<ClockSample>(&text).unwrap(), sample);
         let bytes = serde_ipld_dagcbor::to_vec(&sample).unwrap();
-        assert_eq!(serde_ipld_dagcbor::from_slice::<ClockSample>(&bytes).unwrap(), sample);
+        assert_eq!(
+            serde_ipld_dagcbor::from_slice::<ClockSample>(&bytes).unwrap(),
+            sample
+        );
     }
 }

@@ -38,6 +38,10 @@ pub struct Report {
     pub boots: usize,
     /// Commands that ended.
     pub ended: usize,
+    /// Ticks.
+    pub ticks: u64,
+    /// Timers that fired.
+    pub fired: u64,
 }
 
 /// Makes a run. `log` receives its steps where the plan is verbose, and the last one always.
@@ -86,6 +90,9 @@ fn options(seed: u64, rng: &mut Prng) -> Options {
     }
     if rng.chance(300) {
         config.queue_timeout_ms = 20_000;
+    }
+    if rng.chance(150) {
+        config.tick_cadence_ms = 1000;
     }
     Options {
         seed,
@@ -310,11 +317,12 @@ impl Run {
         }
         for round in 0.. {
             hold!(self.world.settle_all()?, "a disk that works fails");
-            let open = self.world.model().unfinished().count();
-            if open == 0 {
+            let model = self.world.model();
+            let (open, timers) = (model.unfinished().count(), model.timers.len());
+            if open + timers == 0 {
                 break;
             }
-            hold!(round < 1000, "{open} commands never end");
+            hold!(round < 1000, "{open} commands and {timers} timers never end");
             self.end_some()?;
         }
         self.world.tick()?;
@@ -335,6 +343,8 @@ impl Run {
             effects: self.world.effects(),
             boots: self.world.reports.len(),
             ended: self.world.model().ended(),
+            ticks: self.world.model().next_tick,
+            fired: self.world.fired(),
         })
     }
 
@@ -351,6 +361,11 @@ impl Run {
             let text = format!(
                 r#"{{"type":"command.resolve","payload":{{"id":"{id}","as":"{how}","note":"the end"}}}}"#
             );
+            self.world.submit(&text)?;
+        }
+        let timers: Vec<_> = self.world.model().timers.keys().cloned().collect();
+        for id in timers {
+            let text = format!(r#"{{"type":"timer.cancel","payload":{{"timerId":"{id}"}}}}"#);
             self.world.submit(&text)?;
         }
         self.world.pass(60_000);

@@ -60,10 +60,17 @@ async fn answer(
         "time.ticks" => {
             let number = |name: &str| arguments.get(name).and_then(Value::as_u64);
             let first = number("first").and_then(|n| usize::try_from(n).ok());
-            Ok(read::ticks_json(state, number("after"), first.unwrap_or(PAGE_DEFAULT)))
+            Ok(read::ticks_json(
+                state,
+                number("after"),
+                first.unwrap_or(PAGE_DEFAULT),
+            ))
         }
         "timer.get" => {
-            let id = arguments.get("timerId").and_then(Value::as_str).unwrap_or_default();
+            let id = arguments
+                .get("timerId")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             let id = CommandId::parse_any(id)
                 .map_err(|error| Fault::new(ErrorCode::InvalidInput, error.to_string()))?;
             read::timer(state, tenant, &id)

@@ -157,10 +157,19 @@ mod tests {
         // 200 ms before its time, on time, and with a wall clock a year off.
         assert_eq!(calendar(300).wait(START + 100, 1100, false), (millis(200), false));
         assert_eq!(calendar(300).wait(START + 300, 1300, false), (millis(0), false));
-        assert_eq!(calendar(300).wait(START - YEAR_MS, 1300, false), (millis(0), false));
-        assert_eq!(calendar(300).wait(START + YEAR_MS, 1100, false), (millis(200), false));
+        assert_eq!(
+            calendar(300).wait(START - YEAR_MS, 1300, false),
+            (millis(0), false)
+        );
+        assert_eq!(
+            calendar(300).wait(START + YEAR_MS, 1100, false),
+            (millis(200), false)
+        );
         // The wall clock was corrected by a minute.
-        assert_eq!(calendar(60_000).wait(START + 60_000, 1000, false), (millis(0), false));
+        assert_eq!(
+            calendar(60_000).wait(START + 60_000, 1000, false),
+            (millis(0), false)
+        );
     }
 
     #[test]

@@ -29,7 +29,10 @@ fn row(decider: &Decider<'_>, own: &Identity, arguments: &Value) -> Result<Timer
         None => made_id(own.seq),
     };
     let Some(timer) = timer else {
-        return Err(Fault::new(ErrorCode::InvalidInput, "/payload/timerId: expected a timer id"));
+        return Err(Fault::new(
+            ErrorCode::InvalidInput,
+            "/payload/timerId: expected a timer id",
+        ));
     };
     if decider.state.timer(&own.tenant, &timer).is_some() {
         let message = format!("a live timer `{timer}` exists already");

@@ -68,7 +68,12 @@ impl Decider<'_> {
 
     /// The cadence makes a tick where nothing else does.
     pub(super) fn keep_cadence(&mut self) {
-        if self.events.is_empty() && self.state.cadence_due().is_some_and(|due| due <= self.head.elapsed) {
+        if self.events.is_empty()
+            && self
+                .state
+                .cadence_due()
+                .is_some_and(|due| due <= self.head.elapsed)
+        {
             self.open();
         }
     }
@@ -85,7 +90,8 @@ impl Decider<'_> {
             .by_at
             .get_min()
             .and_then(|(due, id, tenant)| Some((overdue(self.head.at, *due)?, id, tenant)));
-        let first = |a: &(u64, _, _), b: &(u64, _, _)| b.0.cmp(&a.0).then_with(|| (a.1, a.2).cmp(&(b.1, b.2)));
+        let first =
+            |a: &(u64, _, _), b: &(u64, _, _)| b.0.cmp(&a.0).then_with(|| (a.1, a.2).cmp(&(b.1, b.2)));
         let (_, id, tenant) = run.into_iter().chain(history).min_by(first)?;
         self.state.timer(tenant, id).cloned()
     }

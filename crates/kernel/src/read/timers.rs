@@ -193,7 +193,8 @@ pub(crate) fn due_members(members: &mut Map<String, Value>, due: Due) {
 }
 
 fn last_json(row: &TimerRow, last: &LastFire) -> Value {
-    let mut out = json!({"tick": last.tick, "idx": last.idx, "at": time::rfc3339(last.at), "late": last.late});
+    let mut out =
+        json!({"tick": last.tick, "idx": last.idx, "at": time::rfc3339(last.at), "late": last.late});
     if let Value::Object(members) = &mut out {
         if let Some(id) = last.command.and_then(|_| row.command_id(row.fires)) {
             members.insert("commandId".into(), id.as_str().into());
@@ -209,7 +210,9 @@ fn last_json(row: &TimerRow, last: &LastFire) -> Value {
 /// submitted it.
 pub(crate) fn reasons(state: &State, tenant: &Tenant, id: &CommandId) -> Vec<String> {
     if let Some((timer, fire)) = submitted_by(id) {
-        return vec![format!("Timer `{timer}` submitted it, at its firing number {fire}.")];
+        return vec![format!(
+            "Timer `{timer}` submitted it, at its firing number {fire}."
+        )];
     }
     state
         .timers()
@@ -235,7 +238,9 @@ pub fn describe(state: &State, row: &TimerRow) -> String {
         Due::At(due) => format!("at {}", time::rfc3339(due)),
         Due::Elapsed(due) => format!("in {} ms of run time", due.saturating_sub(state.elapsed)),
     };
-    let again = row.every_ms.map_or(String::new(), |every| format!(", then every {every} ms"));
+    let again = row
+        .every_ms
+        .map_or(String::new(), |every| format!(", then every {every} ms"));
     let what = match row.command.as_ref().map(actum_model::Json::to_value) {
         Some(command) => {
             let kind = command.get("type").and_then(Value::as_str).unwrap_or_default();

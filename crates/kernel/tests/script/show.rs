@@ -113,7 +113,9 @@ pub(crate) fn event(state: &State, event: &Event) -> String {
                 0 => String::new(),
                 missed => format!(", {missed} missed"),
             };
-            let next = fired.next.map_or(String::new(), |next| format!(", next {}", due(next)));
+            let next = fired
+                .next
+                .map_or(String::new(), |next| format!(", next {}", due(next)));
             let command = fired
                 .command
                 .map_or(String::new(), |seq| format!(", submits {}", of(&seq)));

@@ -332,9 +332,15 @@ impl World {
                 _ => None,
             }));
         }
-        let order = if fired.is_sorted() { "in order" } else { "out of order" };
+        let order = if fired.is_sorted() {
+            "in order"
+        } else {
+            "out of order"
+        };
         let count = fired.len();
-        vec![format!("{records} records of at most {most} events; {count} fired {order}")]
+        vec![format!(
+            "{records} records of at most {most} events; {count} fired {order}"
+        )]
     }
 
     fn ticks(&self) -> Vec<String> {
@@ -355,7 +361,11 @@ impl World {
             .timers()
             .map(|row| {
                 let (fires, missed) = (row.fires, row.missed);
-                format!("{}: {}, {fires} fired, {missed} missed", row.timer, show::due(row.due))
+                format!(
+                    "{}: {}, {fires} fired, {missed} missed",
+                    row.timer,
+                    show::due(row.due)
+                )
             })
             .collect();
         if lines.is_empty() {

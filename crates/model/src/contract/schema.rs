@@ -156,7 +156,10 @@ fn check(shape: &Shape, value: &Value, at: &str, faults: &mut Faults) {
         }
         (Shape::Moment, Value::String(text)) => {
             if crate::time::parse(text).is_none() {
-                faults.add(at, format!("expected a time in RFC 3339, got `{}`", shorten(text)));
+                faults.add(
+                    at,
+                    format!("expected a time in RFC 3339, got `{}`", shorten(text)),
+                );
             }
         }
         (Shape::TimerId, Value::String(text)) => {

@@ -91,7 +91,11 @@ const PAGE_LIMIT: Field = optional(
 );
 
 const NOW_OUTPUT: &[Field] = &[
-    required("ns", Shape::Text(1, 20), "The time, nanoseconds as decimal digits."),
+    required(
+        "ns",
+        Shape::Text(1, 20),
+        "The time, nanoseconds as decimal digits.",
+    ),
     required(
         "uncertaintyNs",
         Shape::Text(1, 20),
@@ -112,7 +116,11 @@ const NOW_OUTPUT: &[Field] = &[
         Shape::Choice(&["trustMonotonicLatest", "trustWallLatest"]),
         "The clock policy.",
     ),
-    required("atIdx", Shape::Integer(0, u64::MAX), "The last record it was told from."),
+    required(
+        "atIdx",
+        Shape::Integer(0, u64::MAX),
+        "The last record it was told from.",
+    ),
     optional(
         "pending",
         Shape::Any(1024),
@@ -121,10 +129,18 @@ const NOW_OUTPUT: &[Field] = &[
 ];
 
 const TICK_OUTPUT: &[Field] = &[
-    required("tick", Shape::Integer(0, u64::MAX), "Its number, gap-free from 0."),
+    required(
+        "tick",
+        Shape::Integer(0, u64::MAX),
+        "Its number, gap-free from 0.",
+    ),
     required("idx", Shape::Integer(0, u64::MAX), "Its record."),
     required("at", Shape::Text(1, 64), "History time, RFC 3339."),
-    required("elapsedMs", Shape::Integer(0, u64::MAX), "Run time, milliseconds."),
+    required(
+        "elapsedMs",
+        Shape::Integer(0, u64::MAX),
+        "Run time, milliseconds.",
+    ),
     required("fired", Shape::Integer(0, u64::MAX), "Timers that fired in it."),
 ];
 
@@ -135,7 +151,11 @@ const TIMER_OUTPUT: &[Field] = &[
         Shape::Choice(&["history", "run"]),
         "The clock its times count.",
     ),
-    optional("dueAt", Shape::Text(1, 64), "When it fires next, history time, RFC 3339."),
+    optional(
+        "dueAt",
+        Shape::Text(1, 64),
+        "When it fires next, history time, RFC 3339.",
+    ),
     optional(
         "dueElapsedMs",
         Shape::Integer(0, u64::MAX),
@@ -146,14 +166,30 @@ const TIMER_OUTPUT: &[Field] = &[
         Shape::Integer(0, u64::MAX),
         "How long that is from the last record, milliseconds; 0 where it is due.",
     ),
-    optional("everyMs", Shape::Integer(0, u64::MAX), "Its period, milliseconds."),
+    optional(
+        "everyMs",
+        Shape::Integer(0, u64::MAX),
+        "Its period, milliseconds.",
+    ),
     required("fires", Shape::Integer(0, u64::MAX), "How often it has fired."),
-    required("missed", Shape::Integer(0, u64::MAX), "Periods that went by without a firing."),
+    required(
+        "missed",
+        Shape::Integer(0, u64::MAX),
+        "Periods that went by without a firing.",
+    ),
     required("principal", Shape::Text(1, 256), "Who set it."),
     required("setBy", Shape::CommandId, "The `timer.set` that set it."),
     required("setIdx", Shape::Integer(0, u64::MAX), "Its record."),
-    required("setAt", Shape::Text(1, 64), "History time of its setting, RFC 3339."),
-    required("correlationId", Shape::CommandId, "The chain of commands it belongs to."),
+    required(
+        "setAt",
+        Shape::Text(1, 64),
+        "History time of its setting, RFC 3339.",
+    ),
+    required(
+        "correlationId",
+        Shape::CommandId,
+        "The chain of commands it belongs to.",
+    ),
     optional("command", Shape::Any(usize::MAX), "The command it submits."),
     optional("note", Shape::Text(1, limits::NOTE_CHARS_MAX), "What it is for."),
     optional(
@@ -497,13 +533,21 @@ pub const CONTRACTS: &[Contract] = &[
         ],
         output: &[
             required("ticks", Shape::Objects(TICK_OUTPUT), "The ticks of this page."),
-            required("next", Shape::Integer(0, u64::MAX), "Number of the tick that comes next."),
+            required(
+                "next",
+                Shape::Integer(0, u64::MAX),
+                "Number of the tick that comes next.",
+            ),
             optional(
                 "oldest",
                 Shape::Integer(0, u64::MAX),
                 "The oldest tick that is kept; absent while there is none.",
             ),
-            required("hasMore", Shape::Boolean, "Whether there are ticks behind this page."),
+            required(
+                "hasMore",
+                Shape::Boolean,
+                "Whether there are ticks behind this page.",
+            ),
         ],
         ..READ
     },
