@@ -98,10 +98,10 @@ async fn set(remote: &Remote, args: &SetArgs, context: &Context) -> Result<(), F
     let command = match &args.command {
         None => None,
         Some(text) => Some(serde_json::from_str::<Value>(text).map_err(|error| {
-            Failure::Fault(Fault::new(
+            Fault::new(
                 ErrorCode::InvalidJson,
                 format!("--command: expected JSON, got something else: {error}"),
-            ))
+            )
         })?),
     };
     let optional = [
