@@ -85,6 +85,11 @@ fn a_timer_runs_a_program_once_and_history_says_who_ordered_it() {
         .unwrap();
     assert_eq!(row["causationId"], set["id"]);
     assert_eq!(row["principal"], "dev");
+    let shown = daemon.run(&["show", &id, "--json"]).ended(0).json();
+    assert_eq!(
+        shown["payload"]["argv"][0], "sh",
+        "its arguments stand in the record of the firing"
+    );
     assert_eq!(row["outcome"], "succeeded");
     // It is gone, and what is gone cannot be cancelled.
     let gone = daemon.run(&["timer", "cancel", "job"]).ended(1);

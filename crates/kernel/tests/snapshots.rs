@@ -154,3 +154,48 @@ fn outcomes_with_much_output_can_be_written() {
     }
     check(&state);
 }
+
+#[test]
+fn live_timers_with_large_commands_can_be_written() {
+    let mut state = booted();
+    let value = "x".repeat(15_000);
+    for n in 0..400 {
+        submit(
+            &mut state,
+            &format!(
+                r#"{{"type":"timer.set","id":"a{n}","payload":{{"timerId":"x{n}","afterMs":{n},"command":{{"type":"session.annotate","sessionId":"s","payload":{{"key":"k","value":"{value}"}}}}}}}}"#
+            ),
+        );
+    }
+    assert_eq!(state.timers_live(), 400);
+    check(&state);
+}
+
+#[test]
+fn timers_are_bounded_in_bytes() {
+    let mut state = booted();
+    let value = "x".repeat(16_000);
+    let bound = actum_model::limits::TIMERS_BYTES_MAX / 16_000;
+    for n in 0..=bound {
+        submit(
+            &mut state,
+            &format!(
+                r#"{{"type":"timer.set","id":"a{n}","payload":{{"timerId":"x{n}","afterMs":{n},"command":{{"type":"session.annotate","sessionId":"s","payload":{{"key":"k","value":"{value}"}}}}}}}}"#
+            ),
+        );
+    }
+    assert!(
+        (state.timers_live() as u64) < bound,
+        "{} timers",
+        state.timers_live()
+    );
+    let last = state
+        .outcomes
+        .values()
+        .next_back()
+        .and_then(|row| row.fault.clone());
+    assert_eq!(
+        last.map(|fault| fault.code),
+        Some(actum_model::ErrorCode::LimitExceeded)
+    );
+}
