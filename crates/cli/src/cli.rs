@@ -23,6 +23,7 @@ Do things:
   resolve      say what became of a command in doubt
   session      list, show, create, delete sessions
   subject      whom personal values are about: list, erase
+  timer        set, list, cancel timers
 
 Look:
   history      what was done, with lane, sequence and outcome
@@ -31,6 +32,8 @@ Look:
   wait         wait for a command's outcome
   events       follow what happens
   recovery     what the last start found
+  now          the time of the history
+  ticks        the last ticks of the history
   blob         a sealed output by its hash
 
 Prove (no daemon needed):
@@ -99,6 +102,8 @@ enum Command {
     Session(commands::session::Args),
     /// List the subjects of personal values, and erase one
     Subject(commands::subject::Args),
+    /// Set, list and cancel timers, which may submit a command when they fire
+    Timer(commands::timer::Args),
     /// List what was done, with lane, sequence and outcome
     History(commands::history::Args),
     /// Show one command: arguments, output, outcome
@@ -111,6 +116,10 @@ enum Command {
     Events(commands::events::Args),
     /// Tell what the last start of the daemon found and how it took it up
     Recovery(commands::recovery::Args),
+    /// Tell the time of the history, what it rests on and how sure it is
+    Now(commands::now::Args),
+    /// List the last ticks of the history
+    Ticks(commands::ticks::Args),
     /// Write a sealed output by its hash
     Blob(commands::blob::Args),
     /// Verify that the history is whole: frames, sequence, hash chain, tree, snapshots; works without a daemon
@@ -144,12 +153,15 @@ impl Command {
             Command::Resolve(args) => commands::resolve::run(args, context),
             Command::Session(args) => commands::session::run(args, context),
             Command::Subject(args) => commands::subject::run(args, context),
+            Command::Timer(args) => commands::timer::run(args, context),
             Command::History(args) => commands::history::run(args, context),
             Command::Show(args) => commands::show::run(args, context),
             Command::Why(args) => commands::why::run(args, context),
             Command::Wait(args) => commands::wait::run(args, context),
             Command::Events(args) => commands::events::run(args, context),
             Command::Recovery(args) => commands::recovery::run(args, context),
+            Command::Now(args) => commands::now::run(args, context),
+            Command::Ticks(args) => commands::ticks::run(args, context),
             Command::Blob(args) => commands::blob::run(args, context),
             Command::Verify(args) => commands::verify::run(args, context),
             Command::Replay(args) => commands::replay::run(args, context),

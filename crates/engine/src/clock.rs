@@ -1,6 +1,8 @@
 //! History time from a wall clock that may jump and a monotonic clock that does not. Reads no clock itself.
 
+use actum_model::Input;
 use actum_model::limits::CLOCK_JUMP_MS_MAX;
+use actum_model::timer::Standing;
 
 /// How long a jumped wall clock must stay where it is before history follows it.
 const CONFIRM_AFTER_MS: u64 = 3_600_000;
@@ -14,6 +16,8 @@ pub struct Clock {
     monotonic: u64,
     /// Since when (monotonic) and by how much the wall clock has been away from where it should be.
     away: Option<(u64, i128)>,
+    /// What happened to the wall clock since somebody last asked.
+    news: Option<(u64, Standing)>,
 }
 
 impl Clock {
@@ -26,6 +30,7 @@ impl Clock {
             at: wall.max(last_at),
             monotonic,
             away: None,
+            news: None,
         }
     }
 
@@ -38,20 +43,36 @@ impl Clock {
         self.monotonic = self.monotonic.max(monotonic);
         let offset = i128::from(wall) - i128::from(expected);
         if offset.unsigned_abs() <= u128::from(CLOCK_JUMP_MS_MAX) {
-            self.away = None;
+            if self.away.take().is_some() {
+                self.news = Some((wall, Standing::Gone));
+            }
             self.at = self.at.max(wall);
         } else {
             let bound = i128::from(CLOCK_JUMP_MS_MAX);
             let since = match self.away {
                 Some((since, before)) if (before - offset).abs() <= bound => since,
-                _ => monotonic,
+                _ => {
+                    self.news = Some((wall, Standing::Pending));
+                    monotonic
+                }
             };
             self.away = Some((since, offset));
-            let confirmed = monotonic.saturating_sub(since) >= CONFIRM_AFTER_MS;
+            self.at = expected;
             // A clock that stays behind cannot be followed: history goes on at the pace of run time.
-            self.at = if confirmed { expected.max(wall) } else { expected };
+            if monotonic.saturating_sub(since) >= CONFIRM_AFTER_MS && wall > expected {
+                self.at = wall;
+                self.away = None;
+                self.news = Some((wall, Standing::Confirmed));
+            }
         }
         (self.at, self.elapsed)
+    }
+
+    /// The input that tells of a jump of the wall clock, of its confirmation or of its end, once for each; the
+    /// last one where several happened since somebody asked. Decide it with the stamp it came with.
+    pub fn news(&mut self) -> Option<Input> {
+        let (wall_ms, standing) = self.news.take()?;
+        Some(Input::ClockSample { wall_ms, standing })
     }
 
     /// How far the wall clock is from history, where it jumped and history has not followed.
@@ -86,6 +107,37 @@ mod tests {
             clock.stamp(START + YEAR_MS + minute * 60_000, minute * 60_000);
         }
         assert!(clock.at >= START + YEAR_MS);
+    }
+
+    #[test]
+    fn a_jump_is_told_when_it_comes_and_when_it_is_confirmed_or_gone() {
+        let told = |clock: &mut Clock| match clock.news() {
+            Some(Input::ClockSample { standing, .. }) => Some(standing),
+            _ => None,
+        };
+        let mut clock = Clock::resume(START, 0, START, 0);
+        clock.stamp(START + 10, 10);
+        assert_eq!(told(&mut clock), None);
+        clock.stamp(START + YEAR_MS, 20);
+        assert_eq!(told(&mut clock), Some(Standing::Pending));
+        clock.stamp(START + YEAR_MS + 10, 30);
+        assert_eq!(told(&mut clock), None, "a jump is told once");
+        clock.stamp(START + 40, 40);
+        assert_eq!(told(&mut clock), Some(Standing::Gone));
+        clock.stamp(START + YEAR_MS, 50);
+        assert_eq!(told(&mut clock), Some(Standing::Pending));
+        clock.stamp(START + YEAR_MS + CONFIRM_AFTER_MS, 50 + CONFIRM_AFTER_MS);
+        assert_eq!(told(&mut clock), Some(Standing::Confirmed));
+        assert_eq!(clock.at, START + YEAR_MS + CONFIRM_AFTER_MS);
+        clock.stamp(START + YEAR_MS + CONFIRM_AFTER_MS + 1, 51 + CONFIRM_AFTER_MS);
+        assert_eq!(
+            told(&mut clock),
+            None,
+            "a confirmed jump is where the clock stands"
+        );
+        clock.stamp(START, 60 + CONFIRM_AFTER_MS);
+        assert_eq!(told(&mut clock), Some(Standing::Pending));
+        assert_eq!(clock.jump_ms().map(i128::is_negative), Some(true));
     }
 
     #[test]

@@ -19,6 +19,9 @@ use actum_model::graph::{AttachmentKey, Edge, GraphEvent, KindName, Node, Op, Ta
 use actum_model::ids::{IdempotencyKey, Kind, Principal, Tenant};
 use actum_model::outcome::{Identity, LanePlace, Outcome};
 use actum_model::restore::{PackedTable, Restore};
+use actum_model::timer::{
+    ClockSample, ClockSource, Due, LastFire, Standing, Ticked, TimerCancelled, TimerFired, TimerRow,
+};
 use actum_model::{CommandId, ErrorCode, Event, Fault, Hash, Json, Lane, SessionId};
 use common::{Seen, open_at, options};
 use std::path::{Path, PathBuf};
@@ -59,6 +62,30 @@ fn every_event() -> Vec<Event> {
     let mut fault = Fault::new(ErrorCode::ALL[0], "a sentence");
     fault.hint = Some("a hint".to_owned());
     fault.details = Some(Json::from_canonical("{\"a\":1}"));
+    let timer = TimerRow {
+        tenant: tenant.clone(),
+        timer: command("nightly"),
+        principal: principal.clone(),
+        set_seq: 5,
+        set_by: command("set-1"),
+        correlation: command("root"),
+        set_idx: 4,
+        set_at: 1_700_000_000_000,
+        due: Due::At(1_700_000_060_000),
+        every_ms: Some(60_000),
+        command: Some(Json::from_canonical("{\"type\":\"session.delete\"}")),
+        note: Some("each night".to_owned()),
+        fires: 2,
+        missed: 1,
+        last: Some(LastFire {
+            tick: 3,
+            idx: 8,
+            at: 1_700_000_000_001,
+            late: true,
+            command: Some(9),
+            refused: Some(Fault::new(ErrorCode::Busy, "no room")),
+        }),
+    };
     let settlement = Settlement {
         settled: SettledAs::Failed,
         data: Some(Json::from_canonical("{\"exit\":1}")),
@@ -240,6 +267,31 @@ fn every_event() -> Vec<Event> {
         Event::OutcomesPruned { count: 1 },
         Event::TombstonesDropped { count: 2 },
         Event::KeysExpired { count: 3 },
+        Event::Ticked(Ticked { tick: 4 }),
+        Event::ClockSampled(ClockSample {
+            source: ClockSource::Wall,
+            value_ns: 1_700_000_000_000_000_000,
+            uncertainty_ns: 1_000_000,
+            standing: Standing::Pending,
+        }),
+        Event::TimerSet(Box::new(timer.clone())),
+        Event::TimerFired(TimerFired {
+            tenant: timer.tenant.clone(),
+            timer: timer.timer.clone(),
+            tick: 4,
+            due: timer.due,
+            fire: 3,
+            late: true,
+            missed: 2,
+            next: Some(Due::Elapsed(9)),
+            command: Some(10),
+            refused: Some(Box::new(Fault::new(ErrorCode::Busy, "no room"))),
+        }),
+        Event::TimerCancelled(TimerCancelled {
+            tenant: timer.tenant,
+            timer: timer.timer,
+            command: 11,
+        }),
         Event::SnapshotTaken(SnapshotTaken {
             idx: 3,
             digest: Hash::of(b"d"),
@@ -319,6 +371,11 @@ fn known(event: &Event) -> &'static str {
         | Event::OutcomesPruned { .. }
         | Event::TombstonesDropped { .. }
         | Event::KeysExpired { .. }
+        | Event::Ticked(_)
+        | Event::ClockSampled(_)
+        | Event::TimerSet(_)
+        | Event::TimerFired(_)
+        | Event::TimerCancelled(_)
         | Event::SnapshotTaken(_)
         | Event::Closed {} => event.name(),
         Event::Restore(_) => "found in snapshots only",
@@ -328,7 +385,7 @@ fn known(event: &Event) -> &'static str {
 #[test]
 fn the_fixture_holds_every_event() {
     let names: std::collections::BTreeSet<_> = every_event().iter().map(known).collect();
-    assert_eq!(names.len(), 32, "{names:?}");
+    assert_eq!(names.len(), 37, "{names:?}");
 }
 
 fn make(root: &Path) {

@@ -5,6 +5,7 @@ mod commands;
 mod graph;
 mod lanes;
 mod retention;
+mod timers;
 
 use crate::state::{Session, State};
 use actum_model::effect::{ProbeAnswer, Probing};
@@ -86,6 +87,11 @@ pub fn apply_event(state: &mut State, event: Event) {
         Event::OutcomesPruned { count } => state.prune_outcomes(count),
         Event::TombstonesDropped { count } => state.drop_tombstones(count),
         Event::KeysExpired { count } => state.expire_keys(count),
+        Event::Ticked(ticked) => state.ticked(ticked),
+        Event::ClockSampled(sample) => state.clock_sampled(sample),
+        Event::TimerSet(row) => state.timers.insert(*row),
+        Event::TimerFired(fired) => state.timer_fired(fired),
+        Event::TimerCancelled(cancelled) => state.timer_cancelled(cancelled),
         Event::Closed {} => state.closed = true,
         Event::Restore(piece) => state.restore(*piece),
         // Facts for people and for the engine; nothing in state rests on them.
@@ -114,6 +120,7 @@ impl State {
             .unwrap_or(self.incarnation);
         self.term = booted.term;
         self.contracts = booted.contracts;
+        self.clocks_start();
         self.closed = false;
         let running = self
             .commands

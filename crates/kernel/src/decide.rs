@@ -9,6 +9,7 @@ mod due;
 mod effects;
 mod lane;
 mod probe;
+mod timers;
 
 use crate::apply::{RecordHead, apply_event};
 use crate::state::State;
@@ -67,6 +68,7 @@ pub fn advance(state: &mut State, input: &Stamped) -> Decision {
         events: Vec::new(),
         effects: 0,
         current: None,
+        is_tick: matches!(input.input, Input::Tick),
     };
     let reply = match &input.input {
         Input::Boot(boot) => {
@@ -93,6 +95,10 @@ pub fn advance(state: &mut State, input: &Stamped) -> Decision {
         }
         Input::Tick => {
             decider.tick();
+            None
+        }
+        Input::ClockSample { wall_ms, standing } => {
+            decider.clock_sample(*wall_ms, *standing);
             None
         }
         Input::Continue => None,
@@ -123,6 +129,8 @@ pub(crate) struct Decider<'a> {
     pub(crate) effects: u64,
     /// The command that this record accepts and finishes.
     pub(crate) current: Option<Current>,
+    /// What is decided follows from a tick, so it begins with one.
+    is_tick: bool,
 }
 
 /// A command that is accepted and finished by one record.
@@ -136,8 +144,22 @@ impl Decider<'_> {
     /// Makes an event: a fact from here on.
     pub(crate) fn emit(&mut self, event: Event) {
         if self.events.is_empty() {
-            self.state.begin_record(self.head);
+            self.open();
         }
+        self.push(event);
+    }
+
+    /// Begins the record; one of a tick begins with the tick.
+    fn open(&mut self) {
+        self.state.begin_record(self.head);
+        if self.is_tick {
+            for event in self.opening_of_a_tick() {
+                self.push(event);
+            }
+        }
+    }
+
+    fn push(&mut self, event: Event) {
         apply_event(self.state, event.clone());
         self.events.push(event);
     }

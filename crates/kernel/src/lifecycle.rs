@@ -1,12 +1,13 @@
 //! Events as subscribers see them: the wire form of what a record says, with the scope each belongs to.
 
 use crate::apply::RecordHead;
-use crate::read::held_by;
+use crate::read::{due_members, held_by};
 use crate::state::{Known, State};
 use actum_model::event::{Event, Executed, Finished};
 use actum_model::ids::{CommandId, SessionId, Tenant};
 use actum_model::outcome::Identity;
 use actum_model::response::fault_json;
+use actum_model::timer::TimerFired;
 use actum_model::{CommandId as Id, Fault, Outcome, time};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -121,9 +122,45 @@ impl Lifecycle {
                 "server_booted",
                 &json!({"term": booted.term, "build": booted.build}),
             )),
+            Event::Ticked(ticked) => Some(server(head, "tick", &json!({"tick": ticked.tick}))),
+            Event::TimerSet(row) => {
+                let mut more = Map::new();
+                due_members(&mut more, row.due);
+                more.insert("setBy".into(), row.set_by.as_str().into());
+                Some(about_timer(head, "timer_set", &row.tenant, &row.timer, more))
+            }
+            Event::TimerFired(fired) => Some(self.timer_fired(head, fired, state)),
+            Event::TimerCancelled(row) => Some(about_timer(
+                head,
+                "timer_cancelled",
+                &row.tenant,
+                &row.timer,
+                Map::new(),
+            )),
             Event::Closed {} => Some(server(head, "server_shutdown", &json!({}))),
             _ => None,
         }
+    }
+
+    fn timer_fired(&self, head: RecordHead, fired: &TimerFired, state: &State) -> PublicEvent {
+        let mut more = Map::new();
+        due_members(&mut more, fired.due);
+        more.insert("tick".into(), fired.tick.into());
+        more.insert("fire".into(), fired.fire.into());
+        more.insert("late".into(), fired.late.into());
+        more.insert("missed".into(), fired.missed.into());
+        if let Some(next) = fired.next {
+            let mut members = Map::new();
+            due_members(&mut members, next);
+            more.insert("next".into(), Value::Object(members));
+        }
+        if let Some(identity) = fired.command.and_then(|seq| self.identity(seq, state)) {
+            more.insert("commandId".into(), identity.public_id().as_str().into());
+        }
+        if let Some(fault) = &fired.refused {
+            more.insert("error".into(), fault_json(fault));
+        }
+        about_timer(head, "timer_fired", &fired.tenant, &fired.timer, more)
     }
 
     fn identity(&self, seq: u64, state: &State) -> Option<Arc<Identity>> {
@@ -167,6 +204,25 @@ fn about_session(head: RecordHead, name: &str, tenant: &Tenant, session: &Sessio
     PublicEvent {
         tenant: Some(tenant.clone()),
         session: Some(session.clone()),
+        correlation: None,
+        json: Value::Object(out),
+    }
+}
+
+fn about_timer(
+    head: RecordHead,
+    name: &str,
+    tenant: &Tenant,
+    timer: &CommandId,
+    more: Map<String, Value>,
+) -> PublicEvent {
+    let mut out = base(head, name);
+    out.insert("timerId".into(), timer.as_str().into());
+    out.extend(more);
+    out.insert("tenant".into(), tenant.as_str().into());
+    PublicEvent {
+        tenant: Some(tenant.clone()),
+        session: None,
         correlation: None,
         json: Value::Object(out),
     }

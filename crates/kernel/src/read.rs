@@ -1,5 +1,13 @@
 //! Reads: what can be said of a state to a caller. Pure; the shell answers read commands with these.
 
+mod timers;
+
+pub use timers::{
+    Now, describe as describe_timer, now, now_json, submitted_by, tick_json, ticks, ticks_json, timer,
+    timer_json, timers,
+};
+pub(crate) use timers::{due_members, no_timer};
+
 use crate::lifecycle::identity_members;
 use crate::state::{Known, Session, State};
 use actum_model::effect::{Doubt, Probing};
@@ -183,11 +191,13 @@ pub fn why(state: &State, tenant: &Tenant, id: &CommandId) -> Result<Value, Faul
         Known::Retired(_) => Ok(json!({"id": id.as_str(), "state": "finished",
             "because": ["It finished, and its outcome is no longer kept here; the history still has its record."]})),
         Known::Finished(row) => {
-            let because = finished_reasons(&row);
+            let mut because = finished_reasons(&row);
+            because.extend(timers::reasons(state, tenant, id));
             Ok(json!({"id": id.as_str(), "state": row.outcome.as_str(), "because": because}))
         }
         Known::InFlight(row) => {
-            let (because, next) = unfinished_reasons(state, tenant, &row);
+            let (mut because, next) = unfinished_reasons(state, tenant, &row);
+            because.extend(timers::reasons(state, tenant, id));
             Ok(json!({"id": id.as_str(), "state": phase_name(&row), "because": because, "next": next}))
         }
     }

@@ -6,10 +6,12 @@ mod graph;
 mod graph_restore;
 mod restore;
 mod table;
+mod timers;
 
 pub use digest::{Component, state_digest};
 pub use graph::{Branch, Graph, SnapshotId, Sws, Version};
 pub use table::{Key, Table};
+pub use timers::{TimerKey, Timers};
 
 use actum_model::hash::Fingerprint;
 use actum_model::ids::{CommandId, IdempotencyKey, SessionId, Tenant};
@@ -115,6 +117,8 @@ pub struct State {
     pub(crate) dependents: OrdSet<(u64, u64)>,
     /// Started commands that this boot has not classified yet.
     pub(crate) unclassified: OrdSet<u64>,
+    /// Timers, ticks and clocks.
+    pub(crate) timers: Timers,
 }
 
 impl Default for State {
@@ -147,6 +151,7 @@ impl Default for State {
             due: OrdSet::new(),
             dependents: OrdSet::new(),
             unclassified: OrdSet::new(),
+            timers: Timers::default(),
         }
     }
 }
@@ -284,15 +289,23 @@ impl State {
         !self.ready.is_empty() || !self.unclassified.is_empty()
     }
 
-    /// Run time at which the next limit runs out.
+    /// Run time at which the next limit runs out, the next timer is due or the cadence asks for a tick.
     #[must_use]
     pub fn due_elapsed(&self) -> Option<u64> {
-        self.due.get_min().map(|(due, _)| *due)
+        let limit = self.due.get_min().map(|(due, _)| *due);
+        let timer = self.timer_due_elapsed();
+        limit.into_iter().chain(timer).chain(self.cadence_due()).min()
     }
 
-    /// History time at which the next key or outcome expires.
+    /// History time at which the next key or outcome expires or the next timer is due.
     #[must_use]
     pub fn due_at(&self) -> Option<u64> {
+        self.expiry_due_at().into_iter().chain(self.timer_due_at()).min()
+    }
+
+    /// History time at which the next key or outcome expires. Nobody waits for it.
+    #[must_use]
+    pub fn expiry_due_at(&self) -> Option<u64> {
         let key = self
             .key_expiry
             .front()

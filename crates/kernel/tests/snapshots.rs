@@ -3,10 +3,11 @@
 
 use actum_kernel::{State, advance, apply_event, state_digest};
 use actum_model::envelope::Caller;
-use actum_model::ids::{Principal, Tenant};
+use actum_model::ids::{CommandId, Principal, Tenant};
 use actum_model::input::{Boot, Submit};
-use actum_model::limits::{ANNOTATION_VALUE_BYTES_MAX, ANNOTATIONS_MAX};
-use actum_model::{Envelope, Event, Hash, Input, RealmConfig, Stamped};
+use actum_model::limits::{ANNOTATION_VALUE_BYTES_MAX, ANNOTATIONS_MAX, TIMERS_BYTES_MAX};
+use actum_model::timer::TimerRow;
+use actum_model::{Envelope, ErrorCode, Event, Hash, Input, RealmConfig, Stamped};
 
 /// Largest body of a frame (`actum_record::limits`), and what JSON adds to CBOR stays well below the rest.
 const PIECE_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -154,4 +155,48 @@ fn outcomes_with_much_output_can_be_written() {
         ));
     }
     check(&state);
+}
+
+#[test]
+fn live_timers_with_large_commands_can_be_written() {
+    let mut state = booted();
+    let value = "x".repeat(15_000);
+    for n in 0..400 {
+        submit(
+            &mut state,
+            &format!(
+                r#"{{"type":"timer.set","id":"a{n}","payload":{{"timerId":"x{n}","afterMs":{n},"command":{{"type":"session.annotate","sessionId":"s","payload":{{"key":"k","value":"{value}"}}}}}}}}"#
+            ),
+        );
+    }
+    assert_eq!(state.timers_live(), 400);
+    check(&state);
+}
+
+#[test]
+fn timers_are_bounded_in_bytes() {
+    let mut state = booted();
+    let value = "x".repeat(16_000);
+    let set = |state: &mut State, id: &str| {
+        submit(
+            state,
+            &format!(
+                r#"{{"type":"timer.set","id":"set-{id}","payload":{{"timerId":"{id}","afterMs":1,"command":{{"type":"session.annotate","sessionId":"s","payload":{{"key":"k","value":"{value}"}}}}}}}}"#
+            ),
+        );
+        let last = state.outcomes.values().next_back();
+        last.and_then(|row| row.fault.as_ref().map(|fault| fault.code))
+    };
+    assert_eq!(set(&mut state, "first"), None);
+    let first = state.timers().next().unwrap().as_ref().clone();
+    let bound = TIMERS_BYTES_MAX / first.weight_bytes();
+    for n in 1..bound {
+        let row = TimerRow {
+            timer: CommandId::parse(&format!("x{n}")).unwrap(),
+            ..first.clone()
+        };
+        apply_event(&mut state, Event::TimerSet(Box::new(row)));
+    }
+    assert_eq!(set(&mut state, "more"), Some(ErrorCode::LimitExceeded));
+    assert_eq!(state.timers_live() as u64, bound);
 }

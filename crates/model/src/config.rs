@@ -1,6 +1,7 @@
 //! The realm's configuration that decisions read. It is journaled with each boot, so replay reads the same.
 
 use crate::limits;
+use crate::timer::ClockPolicy;
 use serde::{Deserialize, Serialize};
 
 /// What happens to a command whose effect may or may not have happened.
@@ -49,6 +50,18 @@ pub struct RealmConfig {
     pub sws_active_max: u64,
     /// Closed shadow working sets that can still be looked up.
     pub sws_closed_max: u64,
+    /// Run time between two ticks where nothing is due; 0: none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tick_cadence_ms: u64,
+    /// Which clock samples `now()` rests on.
+    #[serde(default, skip_serializing_if = "ClockPolicy::is_default")]
+    pub clock_policy: ClockPolicy,
+}
+
+/// Whether a setting is off, which older histories do not say.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 impl Default for RealmConfig {
@@ -70,6 +83,8 @@ impl Default for RealmConfig {
             graph_rewrite_bytes_max: limits::GRAPH_REWRITE_BYTES_MAX,
             sws_active_max: limits::SWS_ACTIVE_MAX,
             sws_closed_max: limits::SWS_CLOSED_MAX,
+            tick_cadence_ms: 0,
+            clock_policy: ClockPolicy::default(),
         }
     }
 }

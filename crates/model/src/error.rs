@@ -83,6 +83,10 @@ codes! {
         "create it with `session.create`; list sessions with `session.list`";
     SessionExists "SESSION_EXISTS" 409 false "A session with this id exists already."
         "use it, delete it first, or choose another id";
+    TimerExists "TIMER_EXISTS" 409 false "A live timer with this id exists already."
+        "cancel it first with `actum timer cancel ID`, or choose another id";
+    TimerNotFound "TIMER_NOT_FOUND" 404 false "No live timer has this id: it fired, was cancelled, or never was."
+        "list the live ones with `actum timer list`";
     CommandNotFound "COMMAND_NOT_FOUND" 404 false "No command with this id is known here."
         "ids are listed by `actum history`";
     AlreadyFinished "ALREADY_FINISHED" 409 false "The command has its final outcome; nothing can change it."

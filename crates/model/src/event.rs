@@ -10,6 +10,7 @@ use crate::json::Json;
 use crate::outcome::{Identity, Outcome};
 use crate::positional::positional;
 use crate::restore::Restore;
+use crate::timer::{ClockSample, Ticked, TimerCancelled, TimerFired, TimerRow};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use std::sync::Arc;
@@ -152,6 +153,16 @@ pub enum Event {
         /// How many, in the order their commands finished.
         count: u64,
     },
+    /// Something was due: the first event of what is decided from a tick.
+    Ticked(Ticked),
+    /// A clock was read.
+    ClockSampled(ClockSample),
+    /// A timer was set.
+    TimerSet(Box<TimerRow>),
+    /// A timer fired.
+    TimerFired(TimerFired),
+    /// A timer was cancelled.
+    TimerCancelled(TimerCancelled),
     /// A snapshot of the state after `idx` is on disk.
     SnapshotTaken(SnapshotTaken),
     /// The daemon ended in order.
@@ -376,6 +387,11 @@ impl Event {
             Event::OutcomesPruned { .. } => "outcomes_pruned",
             Event::TombstonesDropped { .. } => "tombstones_dropped",
             Event::KeysExpired { .. } => "keys_expired",
+            Event::Ticked(_) => "ticked",
+            Event::ClockSampled(_) => "clock_sampled",
+            Event::TimerSet(_) => "timer_set",
+            Event::TimerFired(_) => "timer_fired",
+            Event::TimerCancelled(_) => "timer_cancelled",
             Event::SnapshotTaken(_) => "snapshot_taken",
             Event::Closed {} => "closed",
             Event::Restore(_) => "restore",

@@ -21,8 +21,8 @@ pub enum BadId {
         /// The first character outside it, escaped.
         found: String,
     },
-    /// A prefix only the server may use.
-    #[error("the prefix `anon:` is reserved for ids the server makes")]
+    /// A prefix only the server may use: commands without an id, and commands that timers submit.
+    #[error("the prefixes `anon:` and `timer:` are reserved for ids the server makes")]
     Reserved,
 }
 
@@ -99,7 +99,7 @@ impl CommandId {
     /// # Errors
     /// When it is empty, too long, outside the alphabet or uses the reserved prefix.
     pub fn parse(text: &str) -> Result<CommandId, BadId> {
-        if text.starts_with("anon:") {
+        if text.starts_with("anon:") || text.starts_with("timer:") {
             return Err(BadId::Reserved);
         }
         CommandId::parse_any(text)

@@ -6,6 +6,7 @@ use crate::effect::Settlement;
 use crate::envelope::{Caller, Envelope};
 use crate::event::SnapshotTaken;
 use crate::hash::Hash;
+use crate::timer::Standing;
 use serde::{Deserialize, Serialize};
 
 /// Something that happens, with everything a decision may read.
@@ -41,6 +42,13 @@ pub enum Input {
     },
     /// Time has come for something that is due.
     Tick,
+    /// The wall clock jumped, or what became of a jump is known.
+    ClockSample {
+        /// What it reads, milliseconds since the Unix epoch.
+        wall_ms: u64,
+        /// What the shell makes of it; never `trusted`.
+        standing: Standing,
+    },
     /// There is more to do than fitted into one record.
     Continue,
     /// A snapshot is on disk.

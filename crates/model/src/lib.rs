@@ -23,6 +23,7 @@ mod positional;
 pub mod response;
 pub mod restore;
 pub mod time;
+pub mod timer;
 
 pub use config::RealmConfig;
 pub use contract::Contract;

@@ -161,3 +161,24 @@ pub const SWS_CLOSED_MAX: u64 = 10_000;
 pub const SWS_REASON_CHARS_MAX: usize = 4096;
 /// Largest `meta` of a shadow working set or rewrite as canonical JSON.
 pub const GRAPH_META_BYTES_MAX: usize = 16 * 1024;
+
+/// Live timers of one realm: as many as commands may be unfinished, since all may fall due together.
+pub const TIMERS_MAX: usize = 100_000;
+/// Bytes of all live timers with their commands: state is copied into snapshots and held in memory.
+pub const TIMERS_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// Longest id of a timer: the id of a command it submits holds it beside two numbers.
+pub const TIMER_ID_CHARS_MAX: usize = 200;
+/// Largest command a timer carries as JSON; it stays in state until the timer is gone.
+pub const TIMER_COMMAND_BYTES_MAX: usize = 16 * 1024;
+/// Shortest period: ten records a second and timer.
+pub const TIMER_EVERY_MS_MIN: u64 = 100;
+/// Longest period and longest time ahead: ten years. Beyond it a time is a mistake.
+pub const TIMER_MS_MAX: u64 = 10 * 366 * 86_400_000;
+/// A firing that much behind its time is late: twice what the ticker may take for a calendar time.
+pub const TIMER_LATE_MS: u64 = 2000;
+/// Ticks kept in state for `time.ticks`; the journal has all of them. A page of a listing and some more.
+pub const TICKS_KEPT_MAX: usize = 1024;
+/// Shortest cadence of ticks: each is a record.
+pub const TICK_CADENCE_MS_MIN: u64 = 100;
+/// Resolution of both clocks as inputs carry them: a millisecond.
+pub const CLOCK_RESOLUTION_NS: u64 = 1_000_000;

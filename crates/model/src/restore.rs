@@ -8,6 +8,7 @@ use crate::graph::GraphPiece;
 use crate::ids::{SessionId, Tenant};
 use crate::json::Json;
 use crate::outcome::{Identity, OutcomeRow};
+use crate::timer::{ClockRow, TicksRow, TimerRow};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use std::collections::BTreeMap;
@@ -29,6 +30,12 @@ pub enum Restore {
     Outcomes(Vec<OutcomeRow>),
     /// A piece of the graph.
     Graph(GraphPiece),
+    /// The clocks.
+    Clock(Box<ClockRow>),
+    /// The ticks.
+    Ticks(TicksRow),
+    /// Live timers, ascending by tenant and id.
+    Timers(Vec<TimerRow>),
     /// A run of a compact table: rows of fixed width, concatenated.
     Packed {
         /// Which table.

@@ -4,6 +4,7 @@
 use crate::model::{Model, Stand};
 use crate::prng::Prng;
 use actum_model::ids::CommandId;
+use actum_model::time;
 use serde_json::{Map, Value, json};
 
 /// What a client sends.
@@ -100,6 +101,17 @@ fn queued(rng: &mut Prng, model: &Model, number: u64, members: &mut Map<String, 
         }
         25..=34 => ("session.create", json!({"metadata": {"made": number}})),
         35..=38 => ("session.delete", json!({})),
+        39..=47 => {
+            if rng.chance(600) {
+                members.remove("sessionId");
+            }
+            ("timer.set", timer(rng, model))
+        }
+        48..=51 => {
+            members.remove("sessionId");
+            let id = format!("w{}", rng.below(6));
+            ("timer.cancel", json!({"timerId": id}))
+        }
         _ if rng.chance(100) => ("session.annotate", json!({"key": "k", "value": null})),
         _ => (
             "session.annotate",
@@ -131,6 +143,40 @@ fn queued(rng: &mut Prng, model: &Model, number: u64, members: &mut Map<String, 
     if rng.chance(100) {
         members.insert("detach".to_owned(), true.into());
     }
+}
+
+/// A timer: once or periodic, by run time or by history time, with a command or without; some of them wrong.
+fn timer(rng: &mut Prng, model: &Model) -> Value {
+    let mut members = Map::new();
+    if !rng.chance(200) {
+        members.insert("timerId".to_owned(), format!("w{}", rng.below(6)).into());
+    }
+    let wait = *rng.pick(&[0u64, 40, 1000, 31_000, 700_000]).unwrap_or(&0);
+    let calendar = rng.chance(400);
+    if calendar {
+        let at = time::rfc3339((model.at + wait).saturating_sub(20));
+        members.insert("dueAt".to_owned(), at.into());
+    }
+    if rng.chance(if calendar { 50 } else { 800 }) {
+        members.insert("afterMs".to_owned(), wait.into());
+    }
+    if rng.chance(400) {
+        let every = *rng.pick(&[100u64, 1000, 60_000, 3_600_000]).unwrap_or(&1000);
+        members.insert("everyMs".to_owned(), every.into());
+    }
+    let session = *rng.pick(SESSIONS).unwrap_or(&"s1");
+    let command = match rng.below(6) {
+        0 => json!({"type": "shell.run", "sessionId": session, "payload": {"argv": ["true"]}}),
+        1 => json!({"type": "session.create"}),
+        2 => json!({"type": "session.create", "sessionId": session}),
+        3 => {
+            json!({"type": "session.annotate", "sessionId": session, "payload": {"key": "t", "value": wait}})
+        }
+        4 => json!({"type": "timer.cancel", "payload": {"timerId": "w1"}}),
+        _ => return Value::Object(members),
+    };
+    members.insert("command".to_owned(), command);
+    Value::Object(members)
 }
 
 fn depends_on(rng: &mut Prng, model: &Model) -> Vec<Value> {

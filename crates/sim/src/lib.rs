@@ -25,4 +25,4 @@ pub use model::Model;
 pub use node::REALM;
 pub use prng::Prng;
 pub use schedule::{Plan, Report, run};
-pub use world::{Answer, Crash, Options, World};
+pub use world::{Answer, Crash, Options, Tick, World};

@@ -1,7 +1,7 @@
 //! One life of the daemon, without its sockets and threads: opens the journal, drives the engine, hands its
 //! batches to the writer and opens what is committed. The order of these calls is the daemon's.
 
-use crate::broken::Broken;
+use crate::broken::{Broken, hold};
 use crate::disk::Disk;
 use actum_engine::{Clock, Engine, Pending, Recovery, Released, Replay, ReplayOutcome};
 use actum_journal::{
@@ -11,7 +11,7 @@ use actum_journal::{
 use actum_kernel::{RecordHead, State, state_digest};
 use actum_model::event::SnapshotTaken;
 use actum_model::input::Boot;
-use actum_model::{Hash, Input, RealmConfig};
+use actum_model::{Event, Hash, Input, RealmConfig};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -19,6 +19,9 @@ use std::sync::Arc;
 pub const REALM: RealmId = RealmId(*b"a simulated one!");
 /// How often the fate of a batch is asked for before the node gives up.
 const RESOLVES_MAX: usize = 4;
+
+/// A record as it is kept: where it stands, its input, its events.
+pub(crate) type Kept = (RecordHead, Vec<u8>, Vec<Event>);
 
 pub(crate) struct Node {
     pub(crate) engine: Engine<u64>,
@@ -181,6 +184,27 @@ impl Node {
     /// Ends in order.
     pub(crate) fn close(self) -> Result<(), AppendError> {
         self.writer.close()
+    }
+
+    /// Every durable record with its input, from the first on.
+    pub(crate) fn records(&self) -> Result<Vec<Kept>, Broken> {
+        hold!(
+            self.reader.first_idx() == 0,
+            "the first records are compacted away"
+        );
+        let Some(last) = self.writer.durable_through() else {
+            return Ok(Vec::new());
+        };
+        let records = self.reader.records(0, Some(last)).map(|record| {
+            let record = record.map_err(|error| Broken(format!("a record cannot be read: {error}")))?;
+            let head = RecordHead {
+                idx: record.idx,
+                at: record.at_ms,
+                elapsed: record.elapsed_ms,
+            };
+            Ok((head, record.input.clone(), record.events))
+        });
+        records.collect()
     }
 
     /// Decides every kept record again and compares; gives the digest that history comes to. Only for a journal

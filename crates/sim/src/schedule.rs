@@ -42,6 +42,10 @@ pub struct Report {
     pub ended: usize,
     /// Those of them that were in doubt.
     pub doubts: usize,
+    /// Ticks.
+    pub ticks: u64,
+    /// Timers that fired.
+    pub fired: u64,
 }
 
 /// Makes a run. `log` receives its steps where the plan is verbose, and the last one always.
@@ -90,6 +94,9 @@ fn options(seed: u64, rng: &mut Prng) -> Options {
     }
     if rng.chance(300) {
         config.queue_timeout_ms = 20_000;
+    }
+    if rng.chance(150) {
+        config.tick_cadence_ms = 1000;
     }
     Options {
         seed,
@@ -314,11 +321,12 @@ impl Run {
         }
         for round in 0.. {
             hold!(self.world.settle_all()?, "a disk that works fails");
-            let open = self.world.model().unfinished().count();
-            if open == 0 {
+            let model = self.world.model();
+            let (open, timers) = (model.unfinished().count(), model.timers.len());
+            if open + timers == 0 {
                 break;
             }
-            hold!(round < 1000, "{open} commands never end");
+            hold!(round < 1000, "{open} commands and {timers} timers never end");
             self.end_some()?;
         }
         self.world.tick()?;
@@ -341,6 +349,8 @@ impl Run {
             accepted: self.world.model().accepted_count(),
             ended: self.world.model().ended(),
             doubts: self.world.model().doubt_count(),
+            ticks: self.world.model().next_tick,
+            fired: self.world.fired(),
         })
     }
 
@@ -357,6 +367,11 @@ impl Run {
             let text = format!(
                 r#"{{"type":"command.resolve","payload":{{"id":"{id}","as":"{how}","note":"the end"}}}}"#
             );
+            self.world.submit(&text)?;
+        }
+        let timers: Vec<_> = self.world.model().timers.keys().cloned().collect();
+        for id in timers {
+            let text = format!(r#"{{"type":"timer.cancel","payload":{{"timerId":"{id}"}}}}"#);
             self.world.submit(&text)?;
         }
         self.world.pass(60_000);

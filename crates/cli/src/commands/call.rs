@@ -219,7 +219,14 @@ fn payload(contract: &Contract, args: &Args) -> Result<Value, Failure> {
 fn value_of(shape: Option<&Shape>, value: &str) -> Value {
     let parsed = parse_strict(value.as_bytes()).ok();
     match shape {
-        Some(Shape::Text(..) | Shape::CommandId | Shape::SessionId | Shape::Choice(_)) => value.into(),
+        Some(
+            Shape::Text(..)
+            | Shape::Moment
+            | Shape::TimerId
+            | Shape::CommandId
+            | Shape::SessionId
+            | Shape::Choice(_),
+        ) => value.into(),
         Some(Shape::Texts(..)) => match parsed {
             Some(Value::Array(list)) => list.into(),
             _ => json!([value]),

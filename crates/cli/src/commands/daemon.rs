@@ -6,6 +6,7 @@ use crate::run::{self, Listen, Plan};
 use actum_daemon::access::Mode;
 use actum_daemon::core::CoreOptions;
 use actum_journal::Durability;
+use actum_model::timer::ClockPolicy;
 use actum_model::{RealmConfig, config, limits};
 use clap::{Args as ClapArgs, ValueEnum};
 use std::net::SocketAddr;
@@ -80,6 +81,12 @@ struct Shared {
     /// How long running commands may take to end when the daemon is stopped
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     drain_timeout: u64,
+    /// Make a tick this often by run time, also where nothing is due; 0 for none, else 100 or more
+    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = cadence_ms, help_heading = "Time")]
+    tick_every_ms: u64,
+    /// Which clock samples `actum now` rests on
+    #[arg(long, value_enum, default_value = "monotonic", help_heading = "Time")]
+    clock_policy: ClockPolicyArg,
     /// Full outcomes kept
     #[arg(long, value_name = "N", default_value_t = limits::OUTCOMES_MAX as u64, help_heading = "Retention")]
     keep_outcomes: u64,
@@ -102,6 +109,12 @@ struct Shared {
 enum DurabilityArg {
     Strict,
     Batched,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
+enum ClockPolicyArg {
+    Monotonic,
+    Wall,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug)]
@@ -141,6 +154,11 @@ impl Shared {
                 outcome_bytes_max: self.keep_outcome_mib.saturating_mul(MIB),
                 tombstones_max: self.keep_tombstones,
                 key_ttl_ms: self.keep_key_hours.saturating_mul(HOUR_MS),
+                tick_cadence_ms: self.tick_every_ms,
+                clock_policy: match self.clock_policy {
+                    ClockPolicyArg::Monotonic => ClockPolicy::TrustMonotonicLatest,
+                    ClockPolicyArg::Wall => ClockPolicy::TrustWallLatest,
+                },
                 ..RealmConfig::default()
             },
             durability: match self.durability {
@@ -173,6 +191,12 @@ impl Shared {
             core,
         }
     }
+}
+
+fn cadence_ms(text: &str) -> Result<u64, String> {
+    let shortest = limits::TICK_CADENCE_MS_MIN;
+    let cadence = text.parse().ok().filter(|ms| *ms == 0 || *ms >= shortest);
+    cadence.ok_or_else(|| format!("expected 0, or milliseconds from {shortest} on"))
 }
 
 /// Reads `HOST:PORT`, `:PORT` or `localhost:PORT`. Names other than `localhost` are not looked up.

@@ -65,6 +65,8 @@ fn show(event: &Event, context: &Context) -> Result<(), crate::failure::Failure>
             )
         }
         "session_created" | "session_deleted" => text(data, "sessionId").to_owned(),
+        "timer_set" | "timer_fired" | "timer_cancelled" => timer(data),
+        "tick" => format!("number {}", number(data, "tick").unwrap_or(0)),
         "server_booted" => format!("start number {}", number(data, "term").unwrap_or(0)),
         "startup_recovery_summary" => super::recovery::sentence(data),
         _ => command(data, out.paint),
@@ -77,6 +79,19 @@ fn show(event: &Event, context: &Context) -> Result<(), crate::failure::Failure>
         event.name
     );
     out.line(line.trim_end())
+}
+
+fn timer(data: &Value) -> String {
+    let late = data.get("late").and_then(Value::as_bool) == Some(true);
+    let missed = number(data, "missed").filter(|missed| *missed > 0);
+    let code = data.pointer("/error/code").and_then(Value::as_str);
+    let mut words = vec![text(data, "timerId").to_owned()];
+    words.extend(late.then(|| "late".to_owned()));
+    words.extend(missed.map(|missed| format!("{missed} missed")));
+    let submitted = Some(text(data, "commandId")).filter(|id| !id.is_empty());
+    words.extend(submitted.map(|id| format!("submits {id}")));
+    words.extend(code.map(|code| format!("refused {code}")));
+    words.join("  ")
 }
 
 fn command(data: &Value, paint: crate::print::Paint) -> String {

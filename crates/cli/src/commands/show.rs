@@ -9,7 +9,7 @@ use crate::shape::{self, number, text};
 use crate::table;
 use actum_daemon::personal;
 use actum_journal::{Storage, reader};
-use actum_model::{ErrorCode, Input};
+use actum_model::{ErrorCode, Event, Input, Json};
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,6 +90,16 @@ fn arguments(row: &Value, context: &Context) -> Option<Value> {
     let storage: Arc<dyn Storage> = Arc::new(offline::reading(context).ok()?.storage);
     let (_, reader) = reader(storage).ok()?;
     let record = reader.record(number(row, "acceptedIdx")?).ok()?;
+    // What a timer or a resolution submits stands in no input: the acceptance holds its arguments.
+    let own = |event: &Event| match event {
+        Event::Accepted(accepted) if accepted.identity.public_id().as_str() == text(row, "id") => {
+            accepted.payload.as_ref().map(Json::to_value)
+        }
+        _ => None,
+    };
+    if let Some(payload) = record.events.iter().find_map(own) {
+        return Some(payload);
+    }
     match serde_ipld_dagcbor::from_slice(&record.input).ok()? {
         Input::Submit(submit) => Some(submit.envelope.payload.to_value()),
         _ => None,

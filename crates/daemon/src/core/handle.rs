@@ -6,6 +6,7 @@ use super::live::{self, LiveRecord, OutputChunk};
 use super::rate::Rates;
 use super::reads;
 use super::thread::{Msg, ReadRequest};
+use super::timers;
 use crate::access::calls::Calls;
 use crate::personal::Personal;
 use crate::redact::{self, Rules};
@@ -136,7 +137,9 @@ impl Core {
             let message = "`shell.run` has no cage in this version, and this daemon does not run without one";
             return refuse(reply, &envelope, Fault::new(ErrorCode::UncagedRefused, message));
         }
-        if let Err(fault) = admit(&self.shared.rules, &envelope) {
+        let checked = admit(&self.shared.rules, &envelope)
+            .and_then(|()| timers::check(&envelope, self.shared.allow_uncaged, &self.shared.rules));
+        if let Err(fault) = checked {
             return refuse(reply, &envelope, fault);
         }
         let fingerprint = self.shared.keys.fingerprint(caller, &envelope);

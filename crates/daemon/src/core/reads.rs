@@ -63,6 +63,31 @@ async fn answer(
             read.await
                 .map_err(|error| Fault::new(ErrorCode::Internal, error.to_string()))?
         }
+        "time.now" => Ok(read::now_json(state)),
+        "time.ticks" => {
+            let number = |name: &str| arguments.get(name).and_then(Value::as_u64);
+            let first = number("first").and_then(|n| usize::try_from(n).ok());
+            Ok(read::ticks_json(
+                state,
+                number("after"),
+                first.unwrap_or(PAGE_DEFAULT),
+            ))
+        }
+        "timer.get" => {
+            let id = arguments
+                .get("timerId")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            let id = CommandId::parse_any(id)
+                .map_err(|error| Fault::new(ErrorCode::InvalidInput, error.to_string()))?;
+            read::timer(state, tenant, &id)
+        }
+        "timer.list" => {
+            let limit = arguments.get("limit").and_then(Value::as_u64);
+            let limit = limit.and_then(|n| usize::try_from(n).ok());
+            let after = arguments.get("after").and_then(Value::as_str);
+            Ok(read::timers(state, tenant, after, limit.unwrap_or(PAGE_DEFAULT)))
+        }
         "session.get" => session(&published, request, envelope),
         "session.list" => {
             let limit = arguments
@@ -201,6 +226,8 @@ fn metrics(shared: &Shared, published: &Published) -> Value {
         "outcomesKept": state.outcomes.len(),
         "tombstones": state.tombstones(),
         "idempotencyKeysLive": state.keys_live(),
+        "timersLive": state.timers_live(),
+        "ticks": state.next_tick(),
         "refused": shared.counters.refused.load(Ordering::Relaxed),
         "replayed": shared.counters.replayed.load(Ordering::Relaxed),
         "batches": shared.counters.batches.load(Ordering::Relaxed),

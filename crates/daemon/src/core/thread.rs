@@ -6,6 +6,7 @@ use super::effects::{Effects, Originals};
 use super::handle::{Counters, Published, ReplyTo, Shared};
 use super::mail::Mail;
 use super::snapshots::Snapshots;
+use super::ticker::Due;
 use super::{live, reads};
 use actum_engine::{Clock, Engine, Pending, Released};
 use actum_journal::{AppendError, Batch, Committed, Writer};
@@ -119,6 +120,7 @@ impl EngineThread {
             }
         }
         let (at, elapsed) = self.now();
+        self.tell_of_the_clock(at, elapsed)?;
         for seq in std::mem::take(&mut self.dispatches) {
             self.decide(at, elapsed, Input::Dispatch { seq }, None)?;
         }
@@ -137,6 +139,14 @@ impl EngineThread {
     pub(crate) fn now(&mut self) -> (u64, u64) {
         let clocks = self.shared.clocks;
         self.clock.stamp(clocks.wall_ms(), clocks.monotonic_ms())
+    }
+
+    /// A jump of the wall clock, and what becomes of it, goes on the record.
+    fn tell_of_the_clock(&mut self, at: u64, elapsed: u64) -> Result<(), Fault> {
+        match self.clock.news() {
+            Some(sample) => self.decide(at, elapsed, sample, None),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn decide(
@@ -259,8 +269,7 @@ impl EngineThread {
         self.tell(&released);
         let records = std::mem::take(&mut released.records);
         self.carry_out(released, &records);
-        self.ticker
-            .set(published.state.due_elapsed(), published.state.due_at());
+        self.ticker.set(Due::of(&published.state));
         crash::point("released");
         self.snapshots.consider(&published, committed.head_hash());
         records

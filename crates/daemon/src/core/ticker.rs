@@ -2,16 +2,75 @@
 
 use super::clock::Clocks;
 use super::thread::Msg;
+use actum_kernel::State;
+use actum_model::limits::CLOCK_JUMP_MS_MAX;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 /// Expiries by history time are looked at no more often than this; nobody waits for them.
-const CALENDAR_PAUSE: Duration = Duration::from_secs(1);
+const EXPIRY_PAUSE: Duration = Duration::from_secs(1);
+/// Between two looks at the wall clock while a calendar timer may come due by a correction of it; and between two
+/// ticks for a timer that the wall clock, but not history, says is due.
+const CALENDAR_PAUSE: Duration = Duration::from_millis(500);
 /// Between two ticks for the same limit.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// What is due next: run time and history time, milliseconds.
-type Due = (Option<u64>, Option<u64>);
+/// What is due next, milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Due {
+    /// Run time of the next limit, timer or tick of the cadence.
+    elapsed: Option<u64>,
+    /// History time of the next expiry.
+    expiry: Option<u64>,
+    /// History time of the next calendar timer.
+    calendar: Option<u64>,
+    /// History time of the last record, and its run time.
+    last: (u64, u64),
+}
+
+impl Due {
+    pub(crate) fn of(state: &State) -> Due {
+        let calendar = state.timer_due_at();
+        Due {
+            elapsed: state.due_elapsed(),
+            expiry: state.expiry_due_at(),
+            calendar,
+            // Only a calendar timer needs it, and it changes with every record.
+            last: calendar.map_or((0, 0), |_| (state.at, state.elapsed)),
+        }
+    }
+
+    /// How long until something wants a tick, and whether the wall clock must be read again before.
+    fn wait(&self, wall: u64, elapsed: u64, paused: bool) -> (Option<Duration>, bool) {
+        let pause = if paused { PAUSE } else { Duration::ZERO };
+        let by_limit = self
+            .elapsed
+            .map(|due| Duration::from_millis(due.saturating_sub(elapsed)).max(pause));
+        let by_expiry = self
+            .expiry
+            .map(|due| Duration::from_millis(due.saturating_sub(wall)).max(EXPIRY_PAUSE));
+        let tick = by_limit.into_iter().chain(by_expiry).min();
+        let Some(due) = self.calendar else {
+            return (tick, false);
+        };
+        // History time goes on at least at the pace of run time, and follows the wall clock within the bound.
+        let (last_at, last_elapsed) = self.last;
+        let paced = last_at.saturating_add(elapsed.saturating_sub(last_elapsed));
+        let follows = paced.abs_diff(wall) <= CLOCK_JUMP_MS_MAX;
+        let history = if follows { paced.max(wall) } else { paced };
+        let left = due.saturating_sub(history);
+        let pause = if paused { CALENDAR_PAUSE } else { Duration::ZERO };
+        let by_calendar = Duration::from_millis(left).max(pause);
+        // A correction of the wall clock within the bound is followed at once, so within it one looks often.
+        let look = if left > CLOCK_JUMP_MS_MAX {
+            Duration::from_millis(left - CLOCK_JUMP_MS_MAX)
+        } else {
+            CALENDAR_PAUSE
+        };
+        let tick = tick.map_or(by_calendar, |tick| tick.min(by_calendar));
+        (Some(tick.min(look)), look < tick)
+    }
+}
 
 /// Tells the ticking task what is due next.
 pub(crate) struct Ticker {
@@ -26,42 +85,42 @@ impl Ticker {
         clocks: Clocks,
         elapsed_base: u64,
     ) -> Ticker {
-        let (due, changes) = watch::channel((None, None));
+        let (due, changes) = watch::channel(Due::default());
         runtime.spawn(run(changes, inbox, clocks, elapsed_base));
         Ticker { due }
     }
 
-    pub(crate) fn set(&self, elapsed: Option<u64>, at: Option<u64>) {
+    pub(crate) fn set(&self, next: Due) {
         self.due.send_if_modified(|due| {
-            let changed = *due != (elapsed, at);
-            *due = (elapsed, at);
+            let changed = *due != next;
+            *due = next;
             changed
         });
     }
 }
 
 async fn run(mut due: watch::Receiver<Due>, inbox: mpsc::WeakSender<Msg>, clocks: Clocks, elapsed_base: u64) {
-    let mut pause = Duration::ZERO;
+    let mut paused = false;
     loop {
-        let (elapsed, at) = *due.borrow_and_update();
-        let now = elapsed_base.saturating_add(clocks.monotonic_ms());
-        let by_limit = elapsed.map(|due| Duration::from_millis(due.saturating_sub(now)).max(pause));
-        let by_calendar =
-            at.map(|due| Duration::from_millis(due.saturating_sub(clocks.wall_ms())).max(CALENDAR_PAUSE));
-        let wait = by_limit.into_iter().chain(by_calendar).min();
+        let next = *due.borrow_and_update();
+        let elapsed = elapsed_base.saturating_add(clocks.monotonic_ms());
+        let (wait, only_look) = next.wait(clocks.wall_ms(), elapsed, paused);
         tokio::select! {
             () = sleep(wait) => {
+                if only_look {
+                    continue;
+                }
                 let Some(inbox) = inbox.upgrade() else { return };
                 if inbox.send(Msg::Tick).await.is_err() {
                     return;
                 }
-                pause = PAUSE;
+                paused = true;
             }
             changed = due.changed() => {
                 if changed.is_err() {
                     return;
                 }
-                pause = Duration::ZERO;
+                paused = false;
             }
         }
     }
@@ -71,5 +130,71 @@ async fn sleep(wait: Option<Duration>) {
     match wait {
         Some(wait) => tokio::time::sleep(wait).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: u64 = 1_800_000_000_000;
+    const YEAR_MS: u64 = 365 * 86_400_000;
+
+    fn calendar(in_ms: u64) -> Due {
+        Due {
+            calendar: Some(START + in_ms),
+            last: (START, 1000),
+            ..Due::default()
+        }
+    }
+
+    fn millis(ms: u64) -> Option<Duration> {
+        Some(Duration::from_millis(ms))
+    }
+
+    #[test]
+    fn a_calendar_timer_wakes_when_history_comes_to_it_whichever_way_the_wall_clock_jumps() {
+        // 200 ms before its time, on time, and with a wall clock a year off.
+        assert_eq!(calendar(300).wait(START + 100, 1100, false), (millis(200), false));
+        assert_eq!(calendar(300).wait(START + 300, 1300, false), (millis(0), false));
+        assert_eq!(
+            calendar(300).wait(START - YEAR_MS, 1300, false),
+            (millis(0), false)
+        );
+        assert_eq!(
+            calendar(300).wait(START + YEAR_MS, 1100, false),
+            (millis(200), false)
+        );
+        // The wall clock was corrected by a minute.
+        assert_eq!(
+            calendar(60_000).wait(START + 60_000, 1000, false),
+            (millis(0), false)
+        );
+    }
+
+    #[test]
+    fn far_from_its_time_nobody_looks_at_the_clock() {
+        let hour = 3_600_000;
+        assert_eq!(
+            calendar(hour).wait(START, 1000, true),
+            (millis(hour - CLOCK_JUMP_MS_MAX), true)
+        );
+        assert_eq!(calendar(10_000).wait(START, 1000, false), (millis(500), true));
+    }
+
+    #[test]
+    fn limits_are_kept_to_the_millisecond_and_expiries_are_not() {
+        let due = Due {
+            elapsed: Some(1500),
+            expiry: Some(START),
+            ..Due::default()
+        };
+        assert_eq!(due.wait(START + 5, 1400, true), (millis(100), false));
+        assert_eq!(due.wait(START + 5, 1500, true), (millis(2), false));
+        let expiry = Due {
+            expiry: Some(START),
+            ..Due::default()
+        };
+        assert_eq!(expiry.wait(START + 5, 1400, false), (millis(1000), false));
     }
 }

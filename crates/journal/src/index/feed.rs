@@ -109,6 +109,11 @@ impl Rows {
                 | Event::OutcomesPruned { .. }
                 | Event::TombstonesDropped { .. }
                 | Event::KeysExpired { .. }
+                | Event::Ticked(_)
+                | Event::ClockSampled(_)
+                | Event::TimerSet(_)
+                | Event::TimerFired(_)
+                | Event::TimerCancelled(_)
                 | Event::SnapshotTaken(_)
                 | Event::Closed {}
                 | Event::Restore(_) => {}

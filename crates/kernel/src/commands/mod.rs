@@ -7,6 +7,8 @@ mod session_annotate;
 mod session_create;
 mod session_delete;
 mod subject_erase;
+mod timer_cancel;
+mod timer_set;
 
 use crate::decide::Decider;
 use crate::state::Known;
@@ -17,6 +19,7 @@ use actum_model::{Contract, ErrorCode, Fault, Json};
 use serde_json::Value;
 use std::sync::Arc;
 
+pub(crate) use crate::read::no_timer;
 pub(crate) use session_create::EVENTS_MAX as CREATE_EVENTS_MAX;
 
 /// Carries out a started command: makes its events, the last of which is its `finished`.
@@ -32,6 +35,8 @@ pub(crate) fn run(decider: &mut Decider<'_>, seq: u64, contract: &Contract, payl
         "session.create" => session_create::run(decider, seq, &arguments),
         "session.delete" => session_delete::run(decider, seq),
         "subject.erase" => subject_erase::run(decider, seq, &arguments),
+        "timer.cancel" => timer_cancel::run(decider, seq, &arguments),
+        "timer.set" => timer_set::run(decider, seq, &arguments),
         kind => {
             let message = format!("`{kind}` is in the contract table, but nothing carries it out");
             decider.fail(seq, Fault::new(ErrorCode::Internal, message));

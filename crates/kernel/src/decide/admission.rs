@@ -193,7 +193,7 @@ impl Decider<'_> {
         Err(Fault::new(ErrorCode::CallerEnded, message))
     }
 
-    fn room(&self, submit: &Submit, contract: &Contract) -> Result<(), Fault> {
+    pub(super) fn room(&self, submit: &Submit, contract: &Contract) -> Result<(), Fault> {
         if let Some(retry_after_ms) = submit.limited.submission {
             return Err(over_rate("submissions", retry_after_ms));
         }
@@ -327,7 +327,7 @@ fn small_enough(payload: &Json) -> Result<(), Fault> {
     Err(Fault::new(ErrorCode::LimitExceeded, message).with_hint("put large bodies into files and name them"))
 }
 
-fn lane_of(contract: &Contract, submit: &Submit) -> Option<Lane> {
+pub(super) fn lane_of(contract: &Contract, submit: &Submit) -> Option<Lane> {
     if contract.admission != Admission::Queued {
         return None;
     }

@@ -25,6 +25,9 @@ impl Decider<'_> {
             classes: boot.classes,
             clean: self.state.closed,
         }));
+        for sample in self.samples() {
+            self.emit(sample);
+        }
         if *self.state.config != boot.config || first {
             self.emit(Event::ConfigActivated {
                 config: Box::new(boot.config.clone()),

@@ -21,8 +21,10 @@ impl Decider<'_> {
                 break;
             }
         }
+        self.fire_timers();
         self.expire_keys();
         self.expire_outcomes();
+        self.keep_cadence();
     }
 
     fn run_out(&mut self, seq: u64) {

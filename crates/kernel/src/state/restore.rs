@@ -3,6 +3,7 @@
 use super::{IdEntry, Key, KeyEntry, LaneState, Session, State};
 use actum_model::hash::Fingerprint;
 use actum_model::restore::{CommandRow, LaneKey, LaneRow, MetaRow, PackedTable, Restore, SessionRow};
+use actum_model::timer::TimerRow;
 use actum_model::{Event, Outcome, OutcomeRow};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,6 +25,9 @@ impl State {
         std::iter::once(Restore::Meta(Box::new(self.meta_row())))
             .chain(runs(sessions, session_bytes).map(Restore::Sessions))
             .chain(runs(lanes, |row| row.queue.len() * 9).map(Restore::Lanes))
+            .chain(self.timers.clock_row().map(|row| Restore::Clock(Box::new(row))))
+            .chain(self.timers.ticks_row().map(Restore::Ticks))
+            .chain(runs(self.timer_rows(), |row| row.weight_bytes() as usize).map(Restore::Timers))
             .chain(self.packed(PackedTable::Ids))
             .chain(self.packed(PackedTable::Tombstones))
             .chain(self.packed(PackedTable::Keys))
@@ -78,6 +82,10 @@ impl State {
         })
     }
 
+    pub(super) fn timer_rows(&self) -> impl Iterator<Item = TimerRow> + '_ {
+        self.timers().map(|row| (**row).clone())
+    }
+
     pub(super) fn outcome_rows(&self) -> impl Iterator<Item = &Arc<OutcomeRow>> {
         self.finish_order.iter().filter_map(|seq| self.outcomes.get(seq))
     }
@@ -118,6 +126,9 @@ impl State {
                 }
             }
             Restore::Graph(piece) => self.graph.restore(piece),
+            Restore::Clock(row) => self.timers.clock = *row,
+            Restore::Ticks(row) => (self.timers.next_tick, self.timers.ticks) = (row.next, row.kept.into()),
+            Restore::Timers(rows) => rows.into_iter().for_each(|row| self.timers.insert(row)),
             Restore::Packed { table, rows } => self.restore_packed(table, &rows),
         }
     }

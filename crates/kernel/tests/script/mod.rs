@@ -3,8 +3,9 @@
 //! `boot`, `submit [as NAME] [limited MS] [from ID] JSON`, `many N JSON` (`{i}` is the number),
 //! `submit-wide N JSON`, `submit-large BYTES JSON`, `dispatch ID`,
 //! `quietly …`, `settle ID AS [JSON]`, `output ID TEXT`, `tick`, `continue`, `drain`, `pass MS`, `wall ±MS`, `run MS`,
-//! `config NAME=VALUE`, `show ID`, `why ID`, `session ID`, `lanes`, `crash` (state from events alone), `snapshot`
-//! (state from pieces), `close`, `counts`.
+//! `config NAME=VALUE`, `show ID`, `session ID`, `graph`, `lanes`, `crash` (state from events alone), `snapshot`
+//! (state from pieces), `close`, `counts`, `sample ±MS STANDING` (of the wall clock), `now`, `ticks`, `timers`, `why ID`. The
+//! samples of every boot and tick are not printed.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -6,6 +6,7 @@ use actum_model::event::StopReason;
 use actum_model::graph::{GraphEvent, Op};
 use actum_model::outcome::Identity;
 use actum_model::restore::Phase;
+use actum_model::timer::{Due, Standing};
 use actum_model::{Event, Fault, Hash};
 
 /// The id of a command by its number; `#7` where it is not known (any more).
@@ -106,6 +107,39 @@ pub(crate) fn event(state: &State, event: &Event) -> String {
         Event::OutcomesPruned { count } => format!("outcomes pruned {count}"),
         Event::TombstonesDropped { count } => format!("tombstones dropped {count}"),
         Event::KeysExpired { count } => format!("keys expired {count}"),
+        Event::Ticked(ticked) => format!("tick {}", ticked.tick),
+        Event::ClockSampled(sample) => format!(
+            "clock {} {} ms, {}, uncertain by {} ms",
+            sample.source.as_str(),
+            sample.value_ns / 1_000_000,
+            sample.standing.as_str(),
+            sample.uncertainty_ns / 1_000_000
+        ),
+        Event::TimerSet(row) => format!("timer {} set, {}", row.timer, due(row.due)),
+        Event::TimerFired(fired) => {
+            let late = if fired.late { ", late" } else { "" };
+            let missed = match fired.missed {
+                0 => String::new(),
+                missed => format!(", {missed} missed"),
+            };
+            let next = fired
+                .next
+                .map_or(String::new(), |next| format!(", next {}", due(next)));
+            let command = fired
+                .command
+                .map_or(String::new(), |seq| format!(", submits {}", of(&seq)));
+            let refused = fired
+                .refused
+                .as_deref()
+                .map_or(String::new(), |found| format!(", refused {}", fault(found)));
+            format!(
+                "timer {} fired {}, {}{late}{missed}{next}{command}{refused}",
+                fired.timer,
+                fired.fire,
+                due(fired.due)
+            )
+        }
+        Event::TimerCancelled(row) => format!("timer {} cancelled", row.timer),
         Event::SnapshotTaken(_) => "snapshot taken".to_owned(),
         Event::Closed {} => "closed".to_owned(),
         Event::Restore(_) => "restore".to_owned(),
@@ -141,6 +175,19 @@ fn graph(event: &GraphEvent) -> String {
             format!("rewrite {idx}, sws:{sws} rebased -> {}", short(digest))
         }
     }
+}
+
+/// A due time: of run time, or of history time from where every script begins.
+pub(crate) fn due(due: Due) -> String {
+    match due {
+        Due::Elapsed(ms) => format!("run {ms}"),
+        Due::At(ms) => format!("history {:+}", i128::from(ms) - i128::from(super::world::START)),
+    }
+}
+
+/// Whether an event stands in every record of its kind, and says nothing that `now` does not print.
+pub(crate) fn is_routine(event: &Event) -> bool {
+    matches!(event, Event::ClockSampled(sample) if sample.standing == Standing::Trusted)
 }
 
 fn place(identity: &Identity) -> String {

@@ -13,6 +13,9 @@ use actum_model::{ErrorCode, Event, Fault, Hash, Input, Json, RealmConfig, Stamp
 /// Records of a script after which states are no longer compared at every step, which would be slow.
 const COMPARED_RECORDS: usize = 200;
 
+/// History time at which every script begins: 2027-01-15T08:00:00Z.
+pub(crate) const START: u64 = 1_800_000_000_000;
+
 pub(crate) struct World {
     name: String,
     state: State,
@@ -30,7 +33,7 @@ impl World {
             name: name.to_owned(),
             state: State::default(),
             shadow: State::default(),
-            at: 1_800_000_000_000,
+            at: START,
             elapsed: 0,
             config: RealmConfig::default(),
             records: Vec::new(),
@@ -52,6 +55,11 @@ impl World {
             "tick" => self.input(Input::Tick),
             "continue" => self.input(Input::Continue),
             "drain" => self.drain(),
+            "sample" => self.sample(rest),
+            "tick-all" => self.tick_all(),
+            "now" => vec![read::now_json(&self.state).to_string()],
+            "ticks" => self.ticks(),
+            "timers" => self.timers(),
             "close" => self.input(Input::Close),
             "pass" => {
                 self.at += number(rest);
@@ -278,7 +286,7 @@ impl World {
             events.len()
         );
         let mut lines: Vec<String> = Vec::new();
-        for event in &events {
+        for event in events.iter().filter(|event| !show::is_routine(event)) {
             let margin = if lines.is_empty() {
                 format!("{:>3} ", decision.head.idx)
             } else {
@@ -301,6 +309,74 @@ impl World {
         lines.extend(decision.reply.map(|reply| show::reply(&self.state, &reply)));
         if lines.is_empty() {
             lines.push("(no record)".into());
+        }
+        lines
+    }
+
+    /// What the shell makes of the wall clock: its distance from history, and a word.
+    fn sample(&mut self, rest: &str) -> Vec<String> {
+        let (away, standing) = rest.split_once(' ').unwrap();
+        self.input(Input::ClockSample {
+            wall_ms: self.at.saturating_add_signed(away.parse().unwrap()),
+            standing: serde_json::from_value(standing.into()).unwrap(),
+        })
+    }
+
+    /// Ticks until nothing is due, and tells what it took.
+    fn tick_all(&mut self) -> Vec<String> {
+        let (mut records, mut most, mut fired) = (0, 0, Vec::new());
+        loop {
+            let before = self.records.len();
+            self.input(Input::Tick);
+            if self.records.len() == before {
+                break;
+            }
+            let (_, events) = self.records.last().unwrap();
+            records += 1;
+            most = most.max(events.len());
+            fired.extend(events.iter().filter_map(|event| match event {
+                Event::TimerFired(fired) => Some((fired.due, fired.timer.clone())),
+                _ => None,
+            }));
+        }
+        let order = if fired.is_sorted() {
+            "in order"
+        } else {
+            "out of order"
+        };
+        let count = fired.len();
+        vec![format!(
+            "{records} records of at most {most} events; {count} fired {order}"
+        )]
+    }
+
+    fn ticks(&self) -> Vec<String> {
+        let line = |row: &actum_model::timer::TickRow| {
+            format!(
+                "tick {} in record {}, run {}, {} fired",
+                row.tick, row.idx, row.elapsed, row.fired
+            )
+        };
+        let mut lines: Vec<String> = self.state.ticks().map(line).collect();
+        lines.push(format!("next {}", self.state.next_tick()));
+        lines
+    }
+
+    fn timers(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self
+            .state
+            .timers()
+            .map(|row| {
+                let (fires, missed) = (row.fires, row.missed);
+                format!(
+                    "{}: {}, {fires} fired, {missed} missed",
+                    row.timer,
+                    show::due(row.due)
+                )
+            })
+            .collect();
+        if lines.is_empty() {
+            lines.push("no timers".into());
         }
         lines
     }

@@ -33,6 +33,12 @@ pub enum Shape {
     Integer(u64, u64),
     /// True or false.
     Boolean,
+    /// A moment: RFC 3339 text.
+    Moment,
+    /// The id a client gives to a timer.
+    TimerId,
+    /// A command without id and caller, to be submitted later.
+    Command,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A list of `min..=max` texts, each of at most so many bytes.
@@ -148,6 +154,20 @@ fn check(shape: &Shape, value: &Value, at: &str, faults: &mut Faults) {
                 faults.add(at, error.to_string());
             }
         }
+        (Shape::Moment, Value::String(text)) => {
+            if crate::time::parse(text).is_none() {
+                faults.add(
+                    at,
+                    format!("expected a time in RFC 3339, got `{}`", shorten(text)),
+                );
+            }
+        }
+        (Shape::TimerId, Value::String(text)) => {
+            if let Err(error) = crate::timer::check_id(text) {
+                faults.add(at, error);
+            }
+        }
+        (Shape::Command, value) => crate::timer::check_command(value, at, faults),
         (Shape::Integer(min, max), Value::Number(number)) => match number.as_u64() {
             Some(n) if (*min..=*max).contains(&n) => {}
             _ => faults.add(
@@ -242,6 +262,9 @@ impl Shape {
             Shape::SessionId => "a session id".into(),
             Shape::Integer(min, max) => format!("an integer from {min} to {max}"),
             Shape::Boolean => "true or false".into(),
+            Shape::Moment => "a time in RFC 3339".into(),
+            Shape::TimerId => "a timer id".into(),
+            Shape::Command => "a command".into(),
             Shape::Choice(words) => format!("one of `{}`", words.join("`, `")),
             Shape::Texts(..) => "a list of texts".into(),
             Shape::TextMap(..) => "an object of texts".into(),
@@ -258,6 +281,9 @@ impl Shape {
             Shape::SessionId => json!({"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,256}$"}),
             Shape::Integer(min, max) => json!({"type": "integer", "minimum": min, "maximum": max}),
             Shape::Boolean => json!({"type": "boolean"}),
+            Shape::Moment => json!({"type": "string", "format": "date-time"}),
+            Shape::TimerId => json!({"type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,200}$"}),
+            Shape::Command => json!({"type": "object", "required": ["type"]}),
             Shape::Choice(words) => json!({"enum": words}),
             Shape::Texts(min, max, bytes) => json!({"type": "array", "minItems": min, "maxItems": max,
                 "items": {"type": "string", "maxLength": bytes}}),

@@ -11,6 +11,10 @@ use actum_model::{Input, Json, Lane};
 
 impl Model {
     pub(super) fn accepted(&mut self, reading: &mut Reading<'_>, accepted: &Accepted) -> Result<(), Broken> {
+        if matches!(reading.input, Input::Tick) {
+            reading.submitted += 1;
+            return self.submitted(reading, accepted);
+        }
         let Input::Submit(submit) = reading.input else {
             return Err(Broken("nobody submitted it".to_owned()));
         };
@@ -95,7 +99,7 @@ impl Model {
     }
 
     /// Takes a command into the books.
-    fn enter(
+    pub(super) fn enter(
         &mut self,
         reading: &mut Reading<'_>,
         identity: &Identity,
@@ -173,7 +177,7 @@ impl Model {
 }
 
 /// A command as its identity tells, about to wait.
-fn command_of(identity: &Identity, deps: Vec<u64>) -> Command {
+pub(super) fn command_of(identity: &Identity, deps: Vec<u64>) -> Command {
     Command {
         seq: identity.seq,
         id: identity.id.clone(),

@@ -34,6 +34,7 @@ impl Model {
         hold!(*state.config == self.config, "the configuration differs");
         self.compare_sessions(state)?;
         self.compare_lanes(state)?;
+        self.compare_time(state)?;
         for command in self.commands.values() {
             self.compare_command(state, command)?;
         }
@@ -75,6 +76,32 @@ impl Model {
                     && found.metadata.iter().eq(session.metadata.iter())
             });
             hold!(same, "session `{id}`: {found:?}, expected {session:?}");
+        }
+        Ok(())
+    }
+
+    fn compare_time(&self, state: &State) -> Result<(), Broken> {
+        hold!(
+            state.next_tick() == self.next_tick,
+            "next tick {}",
+            state.next_tick()
+        );
+        let now = actum_kernel::read::now(state);
+        let known = now.provenance.first().map(|idx| (now.ns, *idx));
+        hold!(
+            known == (self.next_idx > 0).then_some(self.now),
+            "now is {now:?}, expected {:?}",
+            self.now
+        );
+        hold!(
+            state.timers_live() == self.timers.len(),
+            "{} timers",
+            state.timers_live()
+        );
+        for (id, timer) in &self.timers {
+            let found = state.timer(&Tenant::main(), id);
+            let same = found.is_some_and(|row| (row.due, row.fires) == (timer.due, timer.fires));
+            hold!(same, "timer `{id}`: {found:?}, expected {timer:?}");
         }
         Ok(())
     }

@@ -20,6 +20,7 @@ impl Model {
                     self.term
                 );
                 let running = |command: &&Command| matches!(command.stand, Stand::Running(_));
+                self.booted = (self.at, self.elapsed);
                 self.unclassified = self.commands.values().filter(running).map(|c| c.seq).collect();
             }
             Event::ConfigActivated { config } => self.config = (**config).clone(),
@@ -83,6 +84,11 @@ impl Model {
             Event::OutcomesPruned { count } => self.pruned(reading, *count)?,
             Event::TombstonesDropped { count } => self.dropped(*count)?,
             Event::KeysExpired { count } => self.keys_expired(*count)?,
+            Event::Ticked(ticked) => self.ticked(reading, *ticked)?,
+            Event::ClockSampled(sample) => self.sampled(reading, sample)?,
+            Event::TimerSet(row) => self.timer_set(reading, row)?,
+            Event::TimerFired(row) => self.timer_fired(reading, row)?,
+            Event::TimerCancelled(row) => self.timer_cancelled(reading, row)?,
             Event::SnapshotTaken(_) | Event::Closed {} => {}
             Event::Restore(_) => hold!(false, "a piece of a snapshot in the journal"),
         }

@@ -149,6 +149,15 @@ impl Model {
         let command = self.commands.get(&seq);
         let session = command.and_then(|command| command.session.as_ref());
         let row = session.and_then(|id| self.sessions.get(id));
+        if let Some(command) = command.filter(|command| command.kind.starts_with("timer.")) {
+            if reading.timer_done == Some(seq) {
+                return (Outcome::Succeeded, None);
+            }
+            return match self.timer_end(&command.kind, &command.payload.to_value(), seq) {
+                (Outcome::Succeeded, _) => (Outcome::Failed, Some(ErrorCode::Internal)),
+                wrong => wrong,
+            };
+        }
         let creates = command.is_some_and(|command| command.kind == "session.create");
         // A creation has made its session by now, in this record; one that was there is older.
         if creates && row.is_some_and(|row| row.generation != reading.idx || row.version != 0) {
@@ -249,9 +258,9 @@ impl Model {
                 "record {idx}: a retry is missing"
             );
         } else {
-            let accepts = matches!(reading.input, Input::Submit(_));
+            let accepts = usize::from(matches!(reading.input, Input::Submit(_))) + reading.submitted;
             hold!(
-                reading.accepted.len() == usize::from(accepts),
+                reading.accepted.len() == accepts && reading.carried.is_none(),
                 "record {idx}: {:?}",
                 reading.accepted
             );

@@ -85,6 +85,9 @@ impl Model {
             None if contract.kind == "session.create" && exists => {
                 (Outcome::Failed, Some(ErrorCode::SessionExists))
             }
+            None if contract.kind.starts_with("timer.") => {
+                self.timer_end(contract.kind, &envelope.payload.to_value(), seq)
+            }
             None => (Outcome::Succeeded, None),
         };
         let started = refusal.is_none();

@@ -12,6 +12,7 @@ mod finish;
 mod foresee;
 mod graph;
 mod retention;
+mod timers;
 
 use crate::broken::{Broken, hold};
 use actum_kernel::{Decision, Reply};
@@ -22,6 +23,7 @@ use actum_model::ids::{CommandId, IdempotencyKey, Principal, SessionId};
 use actum_model::{Contract, ErrorCode, Input, Json, Lane, Outcome, RealmConfig, Stamped, contract};
 use smol_str::SmolStr;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+pub use timers::Timer;
 
 /// A command with everything the model remembers of it, for ever.
 #[derive(Clone, Debug)]
@@ -152,6 +154,16 @@ pub struct Model {
     pub(crate) kept: VecDeque<u64>,
     pub(crate) tombstones: VecDeque<CommandId>,
     pub(crate) unclassified: BTreeSet<u64>,
+    pub(crate) timers: BTreeMap<CommandId, Timer>,
+    pub(crate) next_tick: u64,
+    /// Timers that fired.
+    pub(crate) fired: u64,
+    /// Run time of the last tick.
+    pub(crate) last_tick: u64,
+    /// History time and run time of the last boot.
+    pub(crate) booted: (u64, u64),
+    /// The last monotonic sample and its record.
+    pub(crate) now: (u64, u64),
 }
 
 /// What holds within the record being read.
@@ -169,6 +181,14 @@ struct Reading<'a> {
     class: Option<RecoveryClass>,
     /// The command whose probe could not tell.
     unanswered: Option<u64>,
+    /// Events read before this one.
+    events: usize,
+    /// The command that set or cancelled a timer last.
+    timer_done: Option<u64>,
+    /// What the firing before is to submit.
+    carried: Option<timers::Carried>,
+    /// Commands that timers submitted.
+    submitted: usize,
 }
 
 /// A command that is over when its record ends.
@@ -241,6 +261,10 @@ impl Model {
             recovered: None,
             class: None,
             unanswered: None,
+            events: 0,
+            timer_done: None,
+            carried: None,
+            submitted: 0,
         };
         if let Input::Submit(submit) = &stamped.input {
             self.foresee(&mut reading, submit);
@@ -248,6 +272,7 @@ impl Model {
         for event in &decision.events {
             self.event(&mut reading, event)
                 .map_err(|Broken(what)| Broken(format!("record {}: {what} at {event:?}", head.idx)))?;
+            reading.events += 1;
         }
         self.record_ends(&reading)
     }
@@ -255,9 +280,18 @@ impl Model {
     /// Inputs that must lead to something did not, or were right to.
     fn nothing_followed(&self, stamped: &Stamped) -> Result<(), Broken> {
         let idle = match &stamped.input {
-            Input::Tick => self.due(stamped.elapsed.max(self.elapsed)).is_none(),
+            Input::Tick => {
+                let (at, elapsed) = (stamped.at.max(self.at), stamped.elapsed.max(self.elapsed));
+                self.due(elapsed).is_none()
+                    && self.timer_due(at, elapsed).is_none()
+                    && self.cadence_due().is_none_or(|due| due > elapsed)
+            }
             Input::Dispatch { seq } => !self.may_dispatch(*seq),
-            Input::Outcome { .. } | Input::Boot(_) | Input::Close | Input::SnapshotTaken(_) => false,
+            Input::Outcome { .. }
+            | Input::Boot(_)
+            | Input::ClockSample { .. }
+            | Input::Close
+            | Input::SnapshotTaken(_) => false,
             Input::Output { seq, .. } => self.running(*seq).is_none(),
             Input::Continue | Input::Submit(_) => true,
         };

@@ -4,6 +4,9 @@
 mod lives;
 mod released;
 mod steps;
+mod time;
+
+pub use time::Tick;
 
 use crate::broken::{Broken, hold};
 use crate::disk::Disk;
@@ -253,7 +256,19 @@ impl World {
         let (wall, monotonic) = (self.wall, self.monotonic);
         let node = self.node()?;
         let (at, elapsed) = node.clock.stamp(wall, monotonic);
-        let stamped = Stamped { at, elapsed, input };
+        if let Some(sample) = node.clock.news() {
+            let stamped = Stamped {
+                at,
+                elapsed,
+                input: sample,
+            };
+            self.decide_stamped(stamped, None)?;
+        }
+        self.decide_stamped(Stamped { at, elapsed, input }, to)
+    }
+
+    fn decide_stamped(&mut self, stamped: Stamped, to: Option<u64>) -> Result<Decision, Broken> {
+        let node = self.node()?;
         let decision = decide(node.engine.ahead(), &stamped);
         node.engine
             .input(&stamped, to)
