@@ -22,6 +22,9 @@ Do things:
   cancel       cancel a command
   resolve      say what became of a command in doubt
   session      list, show, create, delete sessions
+  graph        a view of the graph; export, import
+  rewrites     what changed a view
+  sws          shadow working sets: create, list, diff, collapse, discard
   subject      whom personal values are about: list, erase
   timer        set, list, cancel timers
 
@@ -102,6 +105,12 @@ enum Command {
     Session(commands::session::Args),
     /// List the subjects of personal values, and erase one
     Subject(commands::subject::Args),
+    /// Show a view of the graph, export it, import into it
+    Graph(commands::graph::Args),
+    /// List the rewrite log of a view
+    Rewrites(commands::rewrites::Args),
+    /// Shadow working sets: create, list, show, diff, collapse, rebase, discard
+    Sws(commands::sws::Args),
     /// Set, list and cancel timers, which may submit a command when they fire
     Timer(commands::timer::Args),
     /// List what was done, with lane, sequence and outcome
@@ -152,6 +161,9 @@ impl Command {
             Command::Cancel(args) => commands::cancel::run(args, context),
             Command::Resolve(args) => commands::resolve::run(args, context),
             Command::Session(args) => commands::session::run(args, context),
+            Command::Graph(args) => commands::graph::run(args, context),
+            Command::Rewrites(args) => commands::rewrites::run(args, context),
+            Command::Sws(args) => commands::sws::run(args, context),
             Command::Subject(args) => commands::subject::run(args, context),
             Command::Timer(args) => commands::timer::run(args, context),
             Command::History(args) => commands::history::run(args, context),

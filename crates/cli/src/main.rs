@@ -11,6 +11,7 @@ mod failure;
 mod mint;
 mod offline;
 mod print;
+mod progress;
 mod remote;
 mod run;
 mod shape;

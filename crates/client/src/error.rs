@@ -61,6 +61,25 @@ pub struct Refusal {
     pub retryable: bool,
 }
 
+impl Refusal {
+    /// A refusal out of an error of a GraphQL answer, which carries the code in its `extensions`.
+    pub(crate) fn of_graphql(status: u16, error: &Value) -> Refusal {
+        let more = error.get("extensions");
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).map(ToOwned::to_owned);
+        let known = ErrorCode::Internal;
+        Refusal {
+            status,
+            code: text(more.and_then(|more| more.get("code"))).unwrap_or_else(|| known.as_str().to_owned()),
+            message: text(error.get("message")).unwrap_or_default(),
+            hint: text(more.and_then(|more| more.get("hint"))).unwrap_or_else(|| known.hint().to_owned()),
+            retryable: more
+                .and_then(|more| more.get("retryable"))
+                .and_then(Value::as_bool)
+                .unwrap_or(false),
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.code, self.message)

@@ -113,6 +113,28 @@ impl Client {
         response_of(status, &body)
     }
 
+    /// Asks the GraphQL surface and gives its `data`.
+    ///
+    /// # Errors
+    /// Where the daemon does not answer, or the answer has errors: the first of them, under its own code.
+    pub async fn graphql(&self, query: &str, variables: &Value) -> Result<Value, ClientError> {
+        let body = serde_json::json!({"query": query, "variables": variables}).to_string();
+        let mut request = self.request(Method::POST, "/graphql", Outgoing::Whole(Some(Bytes::from(body))))?;
+        let json = HeaderValue::from_static("application/json");
+        request.headers_mut().insert(CONTENT_TYPE, json);
+        let (status, body) = self.whole(request).await?;
+        let mut answer: Value =
+            serde_json::from_slice(&body).map_err(|_| ClientError::protocol("a GraphQL answer", &body))?;
+        let errors = answer.get("errors").and_then(Value::as_array);
+        match errors.and_then(|errors| errors.first()) {
+            Some(error) => Err(ClientError::Refused(Box::new(Refusal::of_graphql(status, error)))),
+            None => match answer.get_mut("data").map(Value::take) {
+                Some(data) if !data.is_null() => Ok(data),
+                _ => Err(refused(status, &answer, &body)),
+            },
+        }
+    }
+
     /// Opens a request that takes many commands as lines, and answers in their order while more are sent.
     ///
     /// # Errors

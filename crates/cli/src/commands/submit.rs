@@ -7,6 +7,7 @@ use crate::answer::{self, Widths};
 use crate::context::Context;
 use crate::failure::{Done, Exit, Failure, fault_of};
 use crate::mint;
+use crate::progress;
 use crate::remote::{Remote, block_on};
 use crate::shape::{self, text};
 use crate::survey::{Survey, survey};
@@ -14,7 +15,7 @@ use crate::watch::{PATIENCE, Watch};
 use actum_client::{ClientError, LineReceiver, LineSender};
 use actum_model::ErrorCode;
 use clap::Args as ClapArgs;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -75,7 +76,7 @@ async fn submit(args: &Args, survey: Survey, context: &Context) -> Done {
         session_made: false,
         number: 0,
         widths: survey.widths,
-        bar: bar(survey.lines, context),
+        bar: progress::bar(survey.lines, &context.out),
         tally: Tally::default(),
     };
     let begun = Instant::now();
@@ -272,23 +273,4 @@ fn broke_off(sent: &Sent, why: &str) -> Failure {
     let message = format!("{why} before line {} was answered", sent.number);
     Failure::new(ErrorCode::DaemonUnreachable, message)
         .hint("when it is back submit the same file again: lines with an id are never carried out twice")
-}
-
-/// A bar on a terminal, nothing elsewhere.
-fn bar(lines: Option<u64>, context: &Context) -> ProgressBar {
-    let target = if context.out.lively && context.out.human() && lines.is_none_or(|lines| lines > 1) {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let bar = ProgressBar::with_draw_target(lines, target);
-    let look = if lines.is_some() {
-        "{bar:32.cyan/dim} {pos}/{len}  {elapsed}"
-    } else {
-        "{spinner} {pos}  {elapsed}"
-    };
-    match ProgressStyle::with_template(look) {
-        Ok(style) => bar.with_style(style.progress_chars("━━─")),
-        Err(_) => bar,
-    }
 }
