@@ -8,7 +8,7 @@ mod restore;
 mod table;
 
 pub use digest::{Component, state_digest};
-pub use graph::{Branch, Graph, SnapshotId, Sws, Version};
+pub use graph::{Branch, COLLAPSE_POLICY, Graph, SnapshotId, Sws, Version};
 pub use table::{Key, Table};
 
 use actum_model::hash::Fingerprint;

@@ -19,6 +19,7 @@ mod reads;
 mod snapshots;
 mod thread;
 mod ticker;
+mod warm;
 
 pub use crash::CRASH_POINTS;
 pub use handle::{Core, Published, ReplyTo};

@@ -129,6 +129,7 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
         runtime.spawn(sync_at_interval(weak.clone(), options.sync_interval_ms));
     }
     runtime.spawn(history::follow(Arc::downgrade(&shared)));
+    super::warm::start(shared.published.load_full());
     let vault = Vault::new(options.data.join("secrets"));
     let core = Core {
         inbox,
