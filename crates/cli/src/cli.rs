@@ -48,6 +48,7 @@ Prove (no daemon needed):
 Reference:
   commands     every kind of command and its arguments
   explain      what an error code means
+  graphql      the GraphQL schema
   token        named tokens: create, list, revoke
   completions  completions for a shell
 ";
@@ -143,6 +144,8 @@ enum Command {
     Commands(commands::kinds::Args),
     /// Explain an error code
     Explain(commands::explain::Args),
+    /// Print the GraphQL schema of a daemon
+    Graphql(commands::graphql::Args),
     /// Create, list and revoke named tokens
     Token(commands::token::Args),
     /// Write completions for a shell
@@ -181,6 +184,7 @@ impl Command {
             Command::Journal(args) => commands::journal::run(args, context),
             Command::Commands(args) => commands::kinds::run(args, context),
             Command::Explain(args) => commands::explain::run(args, context),
+            Command::Graphql(args) => commands::graphql::run(args, context),
             Command::Token(args) => commands::token::run(args, context),
             Command::Completions(args) => commands::completions::run(args, context),
         }

@@ -9,7 +9,7 @@ mod table;
 mod timers;
 
 pub use digest::{Component, state_digest};
-pub use graph::{Branch, Graph, SnapshotId, Sws, Version};
+pub use graph::{Branch, COLLAPSE_POLICY, Graph, SnapshotId, Sws, Version};
 pub use table::{Key, Table};
 pub use timers::{TimerKey, Timers};
 

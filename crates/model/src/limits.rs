@@ -182,3 +182,28 @@ pub const TICKS_KEPT_MAX: usize = 1024;
 pub const TICK_CADENCE_MS_MIN: u64 = 100;
 /// Resolution of both clocks as inputs carry them: a millisecond.
 pub const CLOCK_RESOLUTION_NS: u64 = 1_000_000;
+
+/// Levels of fields a query may have: as deep as the introspection query of the usual tools, and a little more.
+pub const GRAPHQL_DEPTH_MAX: usize = 20;
+/// Values an answer may have, counted before anything is read: pages count as if they were full.
+pub const GRAPHQL_COMPLEXITY_MAX: usize = 250_000;
+/// Fields of a query with its fragments spread out: what checking it costs.
+pub const GRAPHQL_FIELDS_MAX: usize = 10_000;
+/// Brackets within each other in the text of a query: the parser goes into each.
+pub const GRAPHQL_NESTING_MAX: usize = 128;
+/// How long a query may read.
+pub const GRAPHQL_TIMEOUT_MS: u64 = 10_000;
+/// Payload bytes of one answer: eight full pages.
+pub const GRAPHQL_RESPONSE_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Requests in one batch.
+pub const GRAPHQL_BATCH_MAX: usize = 10;
+/// Kinds or keys of one filter: each is compared with each entry.
+pub const GRAPHQL_FILTER_NAMES_MAX: usize = 64;
+/// Operations of one WebSocket that run at the same time.
+pub const GRAPHQL_OPERATIONS_MAX: usize = 64;
+/// How long a WebSocket may be open before it says `connection_init`.
+pub const GRAPHQL_INIT_TIMEOUT_MS: u64 = 10_000;
+/// Versions of views kept because a reader was given them.
+pub const GRAPH_PINS_MAX: usize = 1024;
+/// How long such a version is kept after its last use: as long as the kernel keeps one.
+pub const GRAPH_PIN_AGE_MS_MAX: u64 = GRAPH_SNAPSHOT_AGE_MS_MAX;

@@ -78,6 +78,9 @@ struct Shared {
     /// The rules of data classes [default: classes.json of the data directory, if there is one]
     #[arg(long, value_name = "FILE")]
     classes: Option<PathBuf>,
+    /// Do not tell GraphQL clients the schema
+    #[arg(long)]
+    no_introspection: bool,
     /// How long running commands may take to end when the daemon is stopped
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     drain_timeout: u64,
@@ -187,6 +190,7 @@ impl Shared {
             listen,
             stdio,
             hosts: self.hosts.clone(),
+            introspection: !self.no_introspection,
             drain,
             core,
         }

@@ -11,6 +11,7 @@ pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod graph;
+pub(crate) mod graphql;
 pub(crate) mod history;
 pub(crate) mod journal;
 pub(crate) mod kinds;

@@ -46,6 +46,8 @@ pub(crate) struct Plan {
     pub(crate) stdio: bool,
     /// Further names it answers to.
     pub(crate) hosts: Vec<String>,
+    /// Whether GraphQL clients may ask for the schema.
+    pub(crate) introspection: bool,
     /// How long running commands may take to end.
     pub(crate) drain: Duration,
     /// How the core is opened.
@@ -204,6 +206,7 @@ async fn open_listener(
         bind,
         access: Arc::clone(&access),
         timings: timings.clone(),
+        introspection: plan.introspection,
     };
     let found = match transport::listen(core.clone(), options(address)).await {
         Err(_) if or_free => transport::listen(core.clone(), options(SocketAddr::new(address.ip(), 0))).await,

@@ -89,6 +89,12 @@ impl Access {
         }
     }
 
+    /// Whether callers on this machine need no token.
+    #[must_use]
+    pub fn is_dev(&self) -> bool {
+        self.mode == Mode::Dev
+    }
+
     /// Whether the daemon may listen on `address`.
     ///
     /// # Errors

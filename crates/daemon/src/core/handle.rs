@@ -256,6 +256,12 @@ impl Core {
         self.shared.live.subscribe()
     }
 
+    /// The idx of the next record, told anew after each batch, when [`Core::published`] gives its state.
+    #[must_use]
+    pub fn heads(&self) -> watch::Receiver<u64> {
+        self.shared.head.subscribe()
+    }
+
     /// At most `max` durable records from `from_idx` on; none at the head. Reads the disk: call it where
     /// blocking is allowed.
     ///

@@ -20,6 +20,7 @@ mod snapshots;
 mod thread;
 mod ticker;
 mod timers;
+mod warm;
 
 pub use crash::CRASH_POINTS;
 pub use handle::{Core, Published, ReplyTo};

@@ -134,7 +134,7 @@ fn keyed(bytes: &[u8], key: &[u8]) -> Result<Envelope, Box<Response>> {
 }
 
 /// Reads a body up to the limit. What is longer is read on and dropped, within reason.
-async fn read_whole(mut body: Body) -> Result<Bytes, Fault> {
+pub(crate) async fn read_whole(mut body: Body) -> Result<Bytes, Fault> {
     let mut whole = BytesMut::new();
     let mut dropped = 0;
     while let Some(frame) = body.frame().await {

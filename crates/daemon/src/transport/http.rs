@@ -4,9 +4,11 @@
 
 use super::problem::{problem, problem_as};
 use super::{Timings, commands, reads, sse, websocket};
-use crate::access::Access;
 use crate::access::guard::Head;
+use crate::access::{Access, Grant};
 use crate::core::Core;
+use crate::graphql::http::{MaybeGrant, graphql};
+use crate::graphql::{Surface, explorer};
 use actum_model::error::{ErrorCode, Fault};
 use actum_model::json::shorten;
 use axum::Router;
@@ -14,7 +16,7 @@ use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{any, get};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
@@ -24,6 +26,7 @@ pub(crate) struct Inner {
     pub(crate) core: Core,
     pub(crate) access: Arc<Access>,
     pub(crate) timings: Timings,
+    pub(crate) graphql: Arc<Surface>,
 }
 
 /// See [`Inner`].
@@ -56,7 +59,16 @@ pub(crate) fn router(app: App) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(app.clone(), authenticate));
-    open.method_not_allowed_fallback(wrong_method)
+    let mut graph = Router::new()
+        .route("/graphql", any(graphql))
+        .layer(from_fn_with_state(app.clone(), identify));
+    if app.access.is_dev() {
+        graph = graph
+            .route("/graphql/explorer.js", get(explorer::script))
+            .route("/graphql/explorer.css", get(explorer::style));
+    }
+    open.merge(graph)
+        .method_not_allowed_fallback(wrong_method)
         .merge(closed)
         .layer(from_fn_with_state(app.clone(), guard))
         .with_state(app)
@@ -116,22 +128,35 @@ async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let mut values = request.headers().get_all(header::AUTHORIZATION).iter();
-    let value = values.next().map(HeaderValue::as_bytes);
-    if values.next().is_some() {
-        let fault = Fault::new(
-            ErrorCode::Unauthenticated,
-            "expected one `Authorization` header, got several",
-        );
-        return problem(&fault);
-    }
-    match app.access.enter(value, peer.remote.ip(), app.core.calls()) {
+    match grant(&app, &peer, &request) {
         Ok(grant) => {
             request.extensions_mut().insert(grant);
             next.run(request).await
         }
         Err(fault) => problem(&fault),
     }
+}
+
+/// The same for a handler that may learn later who calls.
+async fn identify(
+    State(app): State<App>,
+    Extension(peer): Extension<Peer>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let found = grant(&app, &peer, &request);
+    request.extensions_mut().insert(MaybeGrant(found));
+    next.run(request).await
+}
+
+fn grant(app: &App, peer: &Peer, request: &Request) -> Result<Grant, Fault> {
+    let mut values = request.headers().get_all(header::AUTHORIZATION).iter();
+    let value = values.next().map(HeaderValue::as_bytes);
+    if values.next().is_some() {
+        let message = "expected one `Authorization` header, got several";
+        return Err(Fault::new(ErrorCode::Unauthenticated, message));
+    }
+    app.access.enter(value, peer.remote.ip(), app.core.calls())
 }
 
 async fn unknown(request: Request) -> Response {

@@ -6,6 +6,7 @@ use super::http::{App, Inner, Peer, router};
 use super::problem::problem;
 use super::{Options, Timings, drained};
 use crate::core::Core;
+use crate::graphql::Surface;
 use actum_model::error::{ErrorCode, Fault};
 use actum_model::limits;
 use axum::Router;
@@ -76,6 +77,7 @@ pub async fn listen(core: Core, options: Options) -> Result<Listening, Fault> {
     core.calls().answer_at(address);
     let slots = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
     let app = Arc::new(Inner {
+        graphql: Arc::new(Surface::new(core.clone(), options.introspection)),
         core,
         access: options.access,
         timings: options.timings,

@@ -30,6 +30,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What the GraphQL surface shares with the other ways in.
+pub(crate) mod graphql {
+    pub(crate) use super::commands::read_whole;
+    pub(crate) use super::drained;
+    pub(crate) use super::http::{App, Peer};
+    pub(crate) use super::problem::{common_headers, problem, problem_as};
+}
+
 /// Where and how to listen.
 #[derive(Debug)]
 pub struct Options {
@@ -39,6 +47,8 @@ pub struct Options {
     pub access: Arc<Access>,
     /// How long things may take.
     pub timings: Timings,
+    /// Whether GraphQL queries may ask for the schema.
+    pub introspection: bool,
 }
 
 /// How long the transports wait for what.

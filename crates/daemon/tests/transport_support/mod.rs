@@ -54,6 +54,7 @@ impl Daemon {
             bind: "127.0.0.1:0".parse().unwrap(),
             access: Arc::new(access),
             timings,
+            introspection: true,
         };
         let listening = listen(core.clone(), options).await.unwrap();
         Daemon {

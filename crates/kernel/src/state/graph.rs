@@ -9,6 +9,9 @@ use imbl::{OrdMap, OrdSet, Vector};
 use std::fmt;
 use std::sync::Arc;
 
+/// The collapse policy of this version: fail fast, on the first run with any conflict.
+pub const COLLAPSE_POLICY: u32 = 1;
+
 /// All of it. A clone costs O(1).
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
@@ -318,6 +321,17 @@ impl Graph {
             .into_iter()
             .enumerate()
             .filter_map(move |(at, idx)| Some((first + at as u64, self.rewrite(idx)?))))
+    }
+
+    /// How many entries of the rewrite log there have been about a view, kept or not.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` for a view that is not there.
+    pub fn entries_of(&self, tenant: &Tenant, name: ViewName) -> Result<u64, Fault> {
+        match name {
+            ViewName::System => Ok(self.system.entries),
+            ViewName::Sws(id) => self.sws(tenant, id).map(|sws| sws.branch.entries),
+        }
     }
 
     /// A shadow working set begins at System as it is.

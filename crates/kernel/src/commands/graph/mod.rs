@@ -10,11 +10,12 @@ mod rewrite;
 pub(super) use rewrite::check;
 
 use crate::decide::Decider;
+use crate::state::COLLAPSE_POLICY;
 use actum_model::{ErrorCode, Fault, Json};
 use serde_json::Value;
 
-/// The collapse policy of this version: fail fast, on the first run with any conflict.
-const FAIL_FAST: u64 = 1;
+/// Collapses fail fast: with any conflict, nothing is changed.
+const FAIL_FAST: u64 = COLLAPSE_POLICY as u64;
 
 pub(super) fn run(decider: &mut Decider<'_>, seq: u64, kind: &str, arguments: &Value) {
     let done = match kind {
