@@ -20,6 +20,9 @@ use std::sync::Arc;
 
 /// Events one step may add: the room kept free before a step is begun.
 const EVENTS_PER_STEP_MAX: usize = 12;
+/// Bytes of arguments, operations and results in a record after which no further step is taken: what a step adds,
+/// and an input of the largest size, still fit into the 16 MiB of a frame.
+const RECORD_BYTES_FULL: usize = 4 * 1024 * 1024;
 
 /// What follows from an input.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +67,7 @@ pub fn advance(state: &mut State, input: &Stamped) -> Decision {
         state,
         head,
         events: Vec::new(),
+        bytes: 0,
         effects: 0,
         current: None,
     };
@@ -118,6 +122,8 @@ pub(crate) struct Decider<'a> {
     pub(crate) state: &'a mut State,
     pub(crate) head: RecordHead,
     pub(crate) events: Vec<Event>,
+    /// Bytes of them that a client can make many.
+    pub(crate) bytes: usize,
     /// Effects requested so far in this record.
     pub(crate) effects: u64,
     /// The command that this record accepts and finishes.
@@ -138,12 +144,13 @@ impl Decider<'_> {
             self.state.begin_record(self.head);
         }
         apply_event(self.state, event.clone());
+        self.bytes += event.weight_bytes();
         self.events.push(event);
     }
 
     /// Whether another step fits into this record.
     pub(crate) fn has_room(&self) -> bool {
-        self.has_room_for(EVENTS_PER_STEP_MAX)
+        self.bytes < RECORD_BYTES_FULL && self.has_room_for(EVENTS_PER_STEP_MAX)
     }
 
     /// Whether this many more events fit into this record.

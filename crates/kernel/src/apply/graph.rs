@@ -162,6 +162,10 @@ impl State {
             sws.branch.close();
             self.graph.closed.insert(id);
         }
+    }
+
+    /// Only so many closed ones are kept. After the log has its entry: the one that closed may be the first to go.
+    fn forget_closed(&mut self) {
         while self.graph.closed.len() as u64 > self.config.sws_closed_max {
             let Some(oldest) = self.graph.closed.remove_min() else {
                 return;
@@ -205,6 +209,7 @@ impl State {
         while graph.rewrites.len() as u64 > rows_max || graph.rewrite_bytes > bytes_max {
             graph.forget_oldest();
         }
+        self.forget_closed();
     }
 }
 

@@ -301,11 +301,10 @@ impl Graph {
                 Err(at) => at,
             },
         };
-        let before_log = branch
-            .log
-            .front()
-            .is_none_or(|first| after.is_some_and(|after| after < *first));
-        if gone > 0 && skip == 0 && after.is_some() && before_log {
+        // What is gone was before the first kept entry of the whole log.
+        let first_kept = self.rewrites.front().map_or(self.next_rewrite, |first| first.idx);
+        let missed = after.is_some_and(|after| after + 1 < first_kept);
+        if gone > 0 && skip == 0 && missed {
             let message = format!(
                 "entries of {name} behind {} are no longer kept",
                 after.unwrap_or(0)

@@ -34,6 +34,7 @@ impl Model {
         hold!(*state.config == self.config, "the configuration differs");
         self.compare_sessions(state)?;
         self.compare_lanes(state)?;
+        self.compare_graph(state)?;
         for command in self.commands.values() {
             self.compare_command(state, command)?;
         }

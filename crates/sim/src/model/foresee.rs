@@ -85,7 +85,11 @@ impl Model {
             None if contract.kind == "session.create" && exists => {
                 (Outcome::Failed, Some(ErrorCode::SessionExists))
             }
-            None => (Outcome::Succeeded, None),
+            None => {
+                reading.graph = self.graph_foreseen(seq, contract.kind, &envelope.payload);
+                let graph = reading.graph.as_ref().map(|foreseen| foreseen.end);
+                graph.unwrap_or((Outcome::Succeeded, None))
+            }
         };
         let started = refusal.is_none();
         reading.immediate = Some(Immediate { seq, started, end });

@@ -13,6 +13,8 @@ mod foresee;
 mod graph;
 mod retention;
 
+pub(crate) use graph::Sheet;
+
 use crate::broken::{Broken, hold};
 use actum_kernel::{Decision, Reply};
 use actum_model::effect::{Doubt, SettledAs};
@@ -155,6 +157,8 @@ struct Reading<'a> {
     cancels: Option<u64>,
     resolves: Option<(u64, Resolution)>,
     recovered: Option<u64>,
+    /// What the command about the graph that is being carried out must come to.
+    graph: Option<graph::Foreseen>,
 }
 
 /// A command that is over when its record ends.
@@ -225,6 +229,7 @@ impl Model {
             cancels: None,
             resolves: None,
             recovered: None,
+            graph: None,
         };
         if let Input::Submit(submit) = &stamped.input {
             self.foresee(&mut reading, submit);
@@ -366,5 +371,11 @@ impl Model {
     #[must_use]
     pub fn ended(&self) -> usize {
         self.commands.len() - self.open.len()
+    }
+
+    /// How often what came of commands about the graph: `<kind> <outcome or code>`, `conflict <code>`.
+    #[must_use]
+    pub fn graph_tally(&self) -> &BTreeMap<String, u64> {
+        &self.graph.tally
     }
 }
