@@ -79,7 +79,7 @@ fn operation(rng: &mut Prng, sheet: &Sheet) -> Value {
         }
         ..=50 => json!({"op": "RemoveNode", "data": {"id": a_node(rng, sheet)}}),
         ..=55 => json!({"op": "RemoveEdge", "data": {"id": an_edge(rng, sheet)}}),
-        ..=90 => attachment(rng, sheet, true),
+        ..=82 => attachment(rng, sheet, true),
         _ => attachment(rng, sheet, false),
     }
 }

@@ -4,7 +4,8 @@
 //! `submit-wide N JSON`, `submit-large BYTES JSON`, `dispatch ID`,
 //! `quietly …`, `settle ID AS [JSON]`, `output ID TEXT`, `tick`, `continue`, `drain`, `pass MS`, `wall ±MS`, `run MS`,
 //! `config NAME=VALUE`, `show ID`, `session ID`, `lanes`, `crash` (state from events alone), `snapshot`
-//! (state from pieces), `close`, `counts`.
+//! (state from pieces), `close`, `counts`, `graph` (views with their entries in the log), `snapshots` (which versions
+//! can be read), `rewrites` (the log), `after VIEW IDX` (its entries behind that place).
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
