@@ -4,6 +4,7 @@
 mod boot;
 mod daemon;
 mod floor;
+mod graph;
 mod load;
 mod publish;
 mod spread;
@@ -32,9 +33,15 @@ fn main() -> Result<()> {
         .tempdir_in(bench_root()?)?;
     let floor = floor::measure(folder.path(), 2000)?;
     table.add(Row::floor(&floor));
+    // First, while the memory of this process is that of the graph alone; printed in its place.
+    let mut graph = Table::new();
+    graph.section("graph");
+    graph::kernel(folder.path(), scale, &mut graph)?;
     load::rungs(&actum, folder.path(), scale, &floor, &mut table)?;
     boot::rungs(&actum, folder.path(), scale, &mut table)?;
     publish::rung(&mut table);
+    graph::wire(&actum, folder.path(), scale, &mut graph)?;
+    table.append(graph);
     table.print();
     Ok(())
 }

@@ -293,7 +293,7 @@ impl Graph {
             ViewName::System => &self.system,
             ViewName::Sws(id) => &self.sws(tenant, id)?.branch,
         };
-        let gone = branch.entries - branch.log.len() as u64;
+        let gone = branch.entries.saturating_sub(branch.log.len() as u64);
         let skip = match after {
             None => 0,
             Some(after) => match branch.log.binary_search(&after) {
@@ -303,7 +303,7 @@ impl Graph {
         };
         // What is gone was before the first kept entry of the whole log.
         let first_kept = self.rewrites.front().map_or(self.next_rewrite, |first| first.idx);
-        let missed = after.is_some_and(|after| after + 1 < first_kept);
+        let missed = after.is_some_and(|after| after.saturating_add(1) < first_kept);
         if gone > 0 && skip == 0 && missed {
             let message = format!(
                 "entries of {name} behind {} are no longer kept",
@@ -354,7 +354,7 @@ impl Graph {
     /// Active shadow working sets.
     #[must_use]
     pub fn active_count(&self) -> usize {
-        self.sws.len() - self.closed.len()
+        self.sws.len().saturating_sub(self.closed.len())
     }
 
     /// Whether nothing ever happened here.
