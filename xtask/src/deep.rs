@@ -39,7 +39,9 @@ pub(crate) fn run(root: &Path) -> Result<()> {
 /// Feeds every target of `fuzz/` from coverage, where there is what that needs.
 fn fuzz(root: &Path, steps: &mut Steps) -> Result<()> {
     if !has_cargo_fuzz(root) {
-        say::line("==> no fuzzing from coverage: it needs a nightly toolchain and `cargo install cargo-fuzz`");
+        say::line(
+            "==> no fuzzing from coverage: it needs a nightly toolchain and `cargo install cargo-fuzz`",
+        );
         return Ok(());
     }
     for target in FUZZ_TARGETS {

@@ -8,6 +8,7 @@ use crate::wire::connect;
 use anyhow::Result;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Rewrites under way while the realm is filled: each has tens of kilobytes.
 const WINDOW: usize = 32;
@@ -20,7 +21,9 @@ pub(crate) fn rungs(actum: &Path, folder: &Path, scale: f64, table: &mut Table) 
     std::fs::create_dir_all(&data)?;
     let nodes = (1_000_000.0 * scale) as u64;
     progress(&format!("writing a graph of {nodes} nodes"));
-    let daemon = Daemon::start(actum, &data)?;
+    // A snapshot when all is written; by default one comes after more records than these.
+    let records = (nodes.div_ceil(OPS as u64) + 3).to_string();
+    let daemon = Daemon::start_with(actum, &data, &["--snapshot-every", &records])?;
     let took = runtime.block_on(async {
         wire::command(daemon.address, r#"{"type":"sws.create"}"#).await?;
         let took = fill(daemon.address, nodes).await?;
@@ -39,6 +42,7 @@ pub(crate) fn rungs(actum: &Path, folder: &Path, scale: f64, table: &mut Table) 
     );
     row.memory_bytes = Some(used.resident_bytes);
     table.add(row);
+    await_snapshot(&data)?;
     daemon.stop()?;
 
     let mut next = nodes;
@@ -61,7 +65,7 @@ pub(crate) fn rungs(actum: &Path, folder: &Path, scale: f64, table: &mut Table) 
         }
         daemon.stop()?;
         if let [first, second] = times.as_slice() {
-            let ms = |time: &std::time::Duration| time.as_secs_f64() * 1e3;
+            let ms = |time: &Duration| time.as_secs_f64() * 1e3;
             table.add(Row::new(
                 "  the first rewrite after it, over HTTP",
                 format!("{:.1} ms, the second {:.2} ms", ms(first), ms(second)),
@@ -72,10 +76,24 @@ pub(crate) fn rungs(actum: &Path, folder: &Path, scale: f64, table: &mut Table) 
     Ok(())
 }
 
+/// Waits until the snapshot that is due is written, which happens beside the daemon's work.
+fn await_snapshot(data: &Path) -> Result<()> {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(60) {
+        let entries = std::fs::read_dir(data.join("snapshots")).into_iter().flatten();
+        let mut names = entries.flatten().map(|entry| entry.file_name());
+        if names.any(|name| !name.to_string_lossy().ends_with(".tmp")) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    anyhow::bail!("no snapshot was written")
+}
+
 /// Adds nodes to shadow working set 0 in rewrites of the largest size, some of them under way at a time.
-async fn fill(address: SocketAddr, nodes: u64) -> Result<std::time::Duration> {
+async fn fill(address: SocketAddr, nodes: u64) -> Result<Duration> {
     let (mut read, mut write) = connect(address).await?;
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let (mut from, mut open) = (0, 0);
     while from < nodes || open > 0 {
         while from < nodes && open < WINDOW {

@@ -9,9 +9,11 @@ mod due;
 mod effects;
 mod lane;
 
-use crate::apply::{RecordHead, apply_event};
+use crate::apply::{RecordHead, apply_event, apply_graph_event};
 use crate::state::State;
+use actum_graph::View;
 use actum_model::event::{Event, Executed, Finished};
+use actum_model::graph::GraphEvent;
 use actum_model::limits::EVENTS_PER_RECORD_MAX;
 use actum_model::outcome::Identity;
 use actum_model::restore::CommandRow;
@@ -144,6 +146,19 @@ impl Decider<'_> {
             self.state.begin_record(self.head);
         }
         apply_event(self.state, event.clone());
+        self.note(event);
+    }
+
+    /// Makes an event of the graph and hands over the view it leads to, so that it is not made twice.
+    pub(crate) fn emit_graph(&mut self, event: GraphEvent, view: View) {
+        if self.events.is_empty() {
+            self.state.begin_record(self.head);
+        }
+        apply_graph_event(self.state, event.clone(), view);
+        self.note(Event::Graph(Box::new(event)));
+    }
+
+    fn note(&mut self, event: Event) {
         self.bytes += event.weight_bytes();
         self.events.push(event);
     }

@@ -61,13 +61,13 @@ fn rewrite(rng: &mut Prng, model: &Model, id: u64) -> Value {
 fn operation(rng: &mut Prng, sheet: &Sheet) -> Value {
     // What needs something to be there comes to little in an empty view; one in twenty tries all the same.
     let bare = sheet.nodes.is_empty() && !rng.chance(50);
-    match rng.below(100) {
-        drawn if bare || drawn < 25 => {
+    match if bare { 0 } else { rng.below(100) } {
+        0..=24 => {
             let node = node(rng);
             json!({"op": "AddNode",
                 "data": {"kind": node.kind.as_str(), "payload_b64": node.payload.to_base64()}})
         }
-        ..=42 => {
+        25..=42 => {
             let (from, to) = (a_node(rng, sheet), a_node(rng, sheet));
             let mut data = json!({"from": from, "to": to, "kind": "next"});
             if rng.chance(300)
@@ -77,9 +77,9 @@ fn operation(rng: &mut Prng, sheet: &Sheet) -> Value {
             }
             json!({"op": "AddEdge", "data": data})
         }
-        ..=50 => json!({"op": "RemoveNode", "data": {"id": a_node(rng, sheet)}}),
-        ..=55 => json!({"op": "RemoveEdge", "data": {"id": an_edge(rng, sheet)}}),
-        ..=82 => attachment(rng, sheet, true),
+        43..=50 => json!({"op": "RemoveNode", "data": {"id": a_node(rng, sheet)}}),
+        51..=55 => json!({"op": "RemoveEdge", "data": {"id": an_edge(rng, sheet)}}),
+        56..=82 => attachment(rng, sheet, true),
         _ => attachment(rng, sheet, false),
     }
 }

@@ -344,13 +344,6 @@ impl Graph {
         }
     }
 
-    /// Takes a view of the same content in the place of the one of a shadow working set: its digests are known.
-    pub(crate) fn adopt(&mut self, id: u64, view: View) {
-        if let Some(sws) = self.sws.get_mut(&id) {
-            Arc::make_mut(sws).branch.view = view;
-        }
-    }
-
     /// Active shadow working sets.
     #[must_use]
     pub fn active_count(&self) -> usize {

@@ -8,6 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What is in the way of a collapse, as its receipt lists it.
 pub(super) type Conflicts = Vec<Value>;
 
+/// A conflict as conflicts are sorted: nodes, edges, attachments; by id; by the hash of the key.
+type Blocked = (u8, [u8; 32], [u8; 32], &'static str, String);
+
 /// Added, removed, changed.
 type Counts = [u64; 3];
 
@@ -15,13 +18,13 @@ type Counts = [u64; 3];
 /// receipt.
 pub(super) fn merge(base: &Sheet, theirs: &Sheet, ours: &Sheet) -> Result<(Sheet, Value), Conflicts> {
     let mut result = theirs.clone();
-    let mut blocked: BTreeSet<(u8, [u8; 32], [u8; 32], &str, String)> = BTreeSet::new();
+    let mut blocked: BTreeSet<Blocked> = BTreeSet::new();
     let mut block = |sort: u8, id: &Hash, key: &str, code: &'static str| {
         blocked.insert((sort, id.0, Hash::of(key.as_bytes()).0, code, key.to_owned()));
     };
     let (nodes, lost_nodes) = carry(&base.nodes, &mut result.nodes, &ours.nodes);
     let (edges, lost_edges) = carry(&base.edges, &mut result.edges, &ours.edges);
-    let mut attachments: Counts = [0; 3];
+    let (mut added, mut removed, mut changed) = (0, 0, 0);
     let mut hung: Vec<Place> = Vec::new();
     let places: BTreeSet<&Place> = base.attachments.keys().chain(ours.attachments.keys()).collect();
     for place in places {
@@ -41,11 +44,14 @@ pub(super) fn merge(base: &Sheet, theirs: &Sheet, ours: &Sheet) -> Result<(Sheet
         }
         let Some((value, version)) = ours.attachments.get(place) else {
             result.take(place);
-            attachments[1] += 1;
+            removed += 1;
             continue;
         };
         let known = theirs.attachments.get(place).map_or(theirs.floor, |held| held.1);
-        attachments[if is.is_some() { 2 } else { 0 }] += 1;
+        match is {
+            Some(_) => changed += 1,
+            None => added += 1,
+        }
         let held: Held = (value.clone(), (*version).max(known + 1));
         result.attachments.insert(place.clone(), held);
         hung.push(place.clone());
@@ -68,7 +74,7 @@ pub(super) fn merge(base: &Sheet, theirs: &Sheet, ours: &Sheet) -> Result<(Sheet
         block(1, &id.0, "", "MISSING_ENDPOINT");
     }
     if blocked.is_empty() {
-        let counts = json!({"nodes": said(nodes), "edges": said(edges), "attachments": said(attachments)});
+        let counts = json!({"nodes": said(nodes), "edges": said(edges), "attachments": said([added, removed, changed])});
         return Ok((result, counts));
     }
     Err(blocked.into_iter().map(listed).collect())
@@ -93,7 +99,7 @@ fn said([added, removed, changed]: Counts) -> Value {
     json!({"added": added, "removed": removed, "changed": changed})
 }
 
-fn listed((sort, id, _, code, key): (u8, [u8; 32], [u8; 32], &str, String)) -> Value {
+fn listed((sort, id, _, code, key): Blocked) -> Value {
     let id = Hash(id).to_string();
     match sort {
         0 => json!({"sort": "node", "id": id, "code": code}),
