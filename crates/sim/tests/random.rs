@@ -23,7 +23,6 @@ const GRAPH: &[&str] = &[
     "graph.rewrite succeeded",
     "sws.collapse COLLAPSE_CONFLICT",
     "sws.collapse succeeded",
-    "sws.create LIMIT_EXCEEDED",
     "sws.create succeeded",
     "sws.discard succeeded",
     "sws.rebase COLLAPSE_CONFLICT",
