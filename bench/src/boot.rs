@@ -44,13 +44,18 @@ pub(crate) fn rungs(actum: &Path, folder: &Path, scale: f64, table: &mut Table) 
     Ok(())
 }
 
-struct Boot {
+pub(crate) struct Boot {
     records: u64,
     seconds: f64,
 }
 
 /// Boots once and asks the daemon what it found. Its own count includes opening, recovery and the boot record.
-fn boot(runtime: &tokio::runtime::Runtime, actum: &Path, data: &Path, name: &str) -> Result<(Boot, Row)> {
+pub(crate) fn boot(
+    runtime: &tokio::runtime::Runtime,
+    actum: &Path,
+    data: &Path,
+    name: &str,
+) -> Result<(Boot, Row)> {
     let daemon = Daemon::start(actum, data)?;
     let recovery = runtime.block_on(async {
         let (mut read, mut write) = connect(daemon.address).await?;

@@ -26,6 +26,11 @@ pub(crate) struct Used {
 impl Daemon {
     /// Starts `actum dev` on a free port and waits until it says where it listens.
     pub(crate) fn start(actum: &Path, data: &Path) -> Result<Daemon> {
+        Daemon::start_with(actum, data, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn start_with(actum: &Path, data: &Path, arguments: &[&str]) -> Result<Daemon> {
         let begun = Instant::now();
         let known = data.join("daemon.json");
         let _none = std::fs::remove_file(&known);
@@ -33,6 +38,7 @@ impl Daemon {
             .arg("--data")
             .arg(data)
             .args(["dev", "--listen", "127.0.0.1:0"])
+            .args(arguments)
             .env("RUST_LOG", "warn")
             .stdout(Stdio::piped())
             .spawn()

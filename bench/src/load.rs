@@ -69,7 +69,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    fn rate(&self) -> f64 {
+    pub(crate) fn rate(&self) -> f64 {
         self.count as f64 / self.took.as_secs_f64()
     }
 }
@@ -78,7 +78,7 @@ fn per_second(run: &Run) -> String {
     format!("{:.0}/s", run.rate())
 }
 
-fn finish(mut row: Row, run: &Run, daemon: &Daemon, before: crate::daemon::Used) -> Result<Row> {
+pub(crate) fn finish(mut row: Row, run: &Run, daemon: &Daemon, before: crate::daemon::Used) -> Result<Row> {
     let after = daemon.used()?;
     row.p50 = Some(run.latency.p50());
     row.p99 = Some(run.latency.p99());

@@ -4,6 +4,7 @@
 mod boot;
 mod daemon;
 mod floor;
+mod graph;
 mod load;
 mod publish;
 mod spread;
@@ -21,20 +22,31 @@ fn main() -> Result<()> {
             .next()
             .context("expected the path of the `actum` binary")?,
     );
-    let scale = match arguments.next().as_deref() {
-        None => 1.0,
-        Some("--short") => 0.05,
-        Some(other) => anyhow::bail!("expected `--short` or nothing, got `{other}`"),
-    };
+    let (mut scale, mut others) = (1.0, true);
+    for argument in arguments {
+        match argument.as_str() {
+            "--short" => scale = 0.05,
+            "--graph" => others = false,
+            other => anyhow::bail!("expected `--short`, `--graph` or nothing, got `{other}`"),
+        }
+    }
     let mut table = Table::new();
     let folder = tempfile::Builder::new()
         .prefix("actum-bench-")
         .tempdir_in(bench_root()?)?;
     let floor = floor::measure(folder.path(), 2000)?;
     table.add(Row::floor(&floor));
-    load::rungs(&actum, folder.path(), scale, &floor, &mut table)?;
-    boot::rungs(&actum, folder.path(), scale, &mut table)?;
-    publish::rung(&mut table);
+    // First, while the memory of this process is that of the graph alone; printed in its place.
+    let mut graph = Table::new();
+    graph.section("graph");
+    graph::kernel(folder.path(), scale, &mut graph)?;
+    if others {
+        load::rungs(&actum, folder.path(), scale, &floor, &mut table)?;
+        boot::rungs(&actum, folder.path(), scale, &mut table)?;
+        publish::rung(&mut table);
+    }
+    graph::wire(&actum, folder.path(), scale, &mut graph)?;
+    table.append(graph);
     table.print();
     Ok(())
 }

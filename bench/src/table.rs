@@ -55,6 +55,15 @@ impl Table {
         Table { rows: Vec::new() }
     }
 
+    /// Begins a section.
+    pub(crate) fn section(&mut self, name: &str) {
+        self.rows.push(Row::new(format!("-- {name}"), ""));
+    }
+
+    pub(crate) fn append(&mut self, other: Table) {
+        self.rows.extend(other.rows);
+    }
+
     pub(crate) fn add(&mut self, row: Row) {
         progress(&format!("{:<58} {}", row.rung, row.value));
         self.rows.push(row);

@@ -7,7 +7,8 @@ use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
 
-/// Runs the bench. `--short` takes a twentieth of the commands, to see that it works.
+/// Runs the bench. `--short` takes a twentieth of the commands, to see that it works; `--graph` runs the section
+/// about the graph alone.
 pub(crate) fn run(root: &Path, argument: Option<&str>) -> Result<()> {
     let build = [
         "build",

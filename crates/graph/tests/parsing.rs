@@ -183,3 +183,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_id_with_control_characters_is_shown_escaped() {
+    // The bug: an id that was none went into the message as it came, control characters and all, and from there
+    // onto terminals and into logs.
+    let list = serde_json::json!([{"op": "RemoveNode", "data": {"id": "\u{1b}[31m\n"}}]);
+    let Err(error) = parse_ops(&list, "/ops") else {
+        unreachable!("an id was made of it")
+    };
+    let ParseError::InvalidInput { faults, .. } = error else {
+        unreachable!("{error}")
+    };
+    let messages: String = faults.into_iter().map(|fault| fault.message).collect();
+    assert!(!messages.chars().any(char::is_control), "{messages:?}");
+}

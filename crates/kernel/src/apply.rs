@@ -8,8 +8,10 @@ mod retention;
 mod timers;
 
 use crate::state::{Session, State};
+use actum_graph::View;
 use actum_model::effect::{ProbeAnswer, Probing};
 use actum_model::event::{Booted, Event};
+use actum_model::graph::GraphEvent;
 use actum_model::ids::{SessionId, Tenant};
 use actum_model::restore::Phase;
 use imbl::OrdMap;
@@ -83,7 +85,7 @@ pub fn apply_event(state: &mut State, event: Event) {
         Event::SessionDeleted { tenant, session } => {
             state.sessions.remove(&(tenant, session));
         }
-        Event::Graph(event) => state.graph_event(*event),
+        Event::Graph(event) => state.graph_event(*event, None),
         Event::OutcomesPruned { count } => state.prune_outcomes(count),
         Event::TombstonesDropped { count } => state.drop_tombstones(count),
         Event::KeysExpired { count } => state.expire_keys(count),
@@ -101,6 +103,11 @@ pub fn apply_event(state: &mut State, event: Event) {
         | Event::OutputKept { .. }
         | Event::SnapshotTaken(_) => {}
     }
+}
+
+/// Applies an event of the graph whose view the decision knows already; without it the same view is made again.
+pub(crate) fn apply_graph_event(state: &mut State, event: GraphEvent, view: View) {
+    state.graph_event(event, Some(view));
 }
 
 impl State {

@@ -11,9 +11,11 @@ mod lane;
 mod probe;
 mod timers;
 
-use crate::apply::{RecordHead, apply_event};
+use crate::apply::{RecordHead, apply_event, apply_graph_event};
 use crate::state::State;
+use actum_graph::View;
 use actum_model::event::{Event, Executed, Finished};
+use actum_model::graph::GraphEvent;
 use actum_model::limits::EVENTS_PER_RECORD_MAX;
 use actum_model::outcome::Identity;
 use actum_model::restore::CommandRow;
@@ -22,6 +24,9 @@ use std::sync::Arc;
 
 /// Events one step may add: the room kept free before a step is begun.
 const EVENTS_PER_STEP_MAX: usize = 12;
+/// Bytes of arguments, operations and results in a record after which no further step is taken: what a step adds,
+/// and an input of the largest size, still fit into the 16 MiB of a frame.
+const RECORD_BYTES_FULL: usize = 4 * 1024 * 1024;
 
 /// What follows from an input.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +71,7 @@ pub fn advance(state: &mut State, input: &Stamped) -> Decision {
         state,
         head,
         events: Vec::new(),
+        bytes: 0,
         effects: 0,
         current: None,
         is_tick: matches!(input.input, Input::Tick),
@@ -125,6 +131,8 @@ pub(crate) struct Decider<'a> {
     pub(crate) state: &'a mut State,
     pub(crate) head: RecordHead,
     pub(crate) events: Vec<Event>,
+    /// Bytes of them that a client can make many.
+    pub(crate) bytes: usize,
     /// Effects requested so far in this record.
     pub(crate) effects: u64,
     /// The command that this record accepts and finishes.
@@ -161,12 +169,26 @@ impl Decider<'_> {
 
     fn push(&mut self, event: Event) {
         apply_event(self.state, event.clone());
+        self.note(event);
+    }
+
+    /// Makes an event of the graph and hands over the view it leads to, so that it is not made twice.
+    pub(crate) fn emit_graph(&mut self, event: GraphEvent, view: View) {
+        if self.events.is_empty() {
+            self.state.begin_record(self.head);
+        }
+        apply_graph_event(self.state, event.clone(), view);
+        self.note(Event::Graph(Box::new(event)));
+    }
+
+    fn note(&mut self, event: Event) {
+        self.bytes += event.weight_bytes();
         self.events.push(event);
     }
 
     /// Whether another step fits into this record.
     pub(crate) fn has_room(&self) -> bool {
-        self.has_room_for(EVENTS_PER_STEP_MAX)
+        self.bytes < RECORD_BYTES_FULL && self.has_room_for(EVENTS_PER_STEP_MAX)
     }
 
     /// Whether this many more events fit into this record.

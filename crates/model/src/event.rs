@@ -358,6 +358,20 @@ pub struct SnapshotTaken {
 }
 
 impl Event {
+    /// Bytes of what a client can make large: arguments, operations, values, results. Deterministic.
+    #[must_use]
+    pub fn weight_bytes(&self) -> usize {
+        let json = |json: &Option<Json>| json.as_ref().map_or(0, |json| json.as_str().len());
+        match self {
+            Event::Accepted(accepted) => json(&accepted.payload),
+            Event::Finished(finished) => json(&finished.data),
+            Event::Executed(executed) => json(&executed.data),
+            Event::SessionAnnotated(row) => json(&row.value),
+            Event::Graph(event) => event.weight_bytes(),
+            _ => 0,
+        }
+    }
+
     /// The event's name as it stands in the journal.
     #[must_use]
     pub fn name(&self) -> &'static str {

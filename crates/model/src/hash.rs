@@ -78,7 +78,7 @@ impl FromStr for Hash {
     type Err = BadHash;
 
     fn from_str(text: &str) -> Result<Hash, BadHash> {
-        let bad = || BadHash(text.chars().take(80).collect());
+        let bad = || BadHash(crate::json::shorten(text));
         if text.len() != 64 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
             return Err(bad());
         }

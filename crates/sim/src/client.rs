@@ -62,9 +62,22 @@ fn fresh(rng: &mut Prng, model: &Model, number: u64) -> Value {
     match rng.below(100) {
         0..=7 => cancel(rng, model, &mut members),
         8..=15 if !doubtful.is_empty() || rng.chance(100) => resolve(rng, &doubtful, &mut members),
+        16..=32 => graph(rng, model, number, &mut members),
         _ => queued(rng, model, number, &mut members),
     }
     Value::Object(members)
+}
+
+/// A command about the graph, mostly without a session.
+fn graph(rng: &mut Prng, model: &Model, number: u64, members: &mut Map<String, Value>) {
+    let (kind, payload) = crate::rewrites::request(rng, model);
+    members.insert("type".to_owned(), kind.into());
+    members.insert("payload".to_owned(), payload);
+    let session = rng.pick(SESSIONS).filter(|_| number.is_multiple_of(3)).copied();
+    if let Some(session) = session {
+        members.insert("sessionId".to_owned(), session.into());
+    }
+    circumstances(rng, model, session, members);
 }
 
 fn cancel(rng: &mut Prng, model: &Model, members: &mut Map<String, Value>) {
@@ -120,6 +133,11 @@ fn queued(rng: &mut Prng, model: &Model, number: u64, members: &mut Map<String, 
     };
     members.insert("type".to_owned(), kind.into());
     members.insert("payload".to_owned(), payload);
+    circumstances(rng, model, Some(session), members);
+}
+
+/// Keys, dependencies, conditions and limits.
+fn circumstances(rng: &mut Prng, model: &Model, session: Option<&str>, members: &mut Map<String, Value>) {
     if rng.chance(200) {
         members.insert(
             "idempotencyKey".to_owned(),
@@ -129,7 +147,7 @@ fn queued(rng: &mut Prng, model: &Model, number: u64, members: &mut Map<String, 
     if rng.chance(220) {
         members.insert("dependsOn".to_owned(), depends_on(rng, model).into());
     }
-    if rng.chance(150) {
+    if let Some(session) = session.filter(|_| rng.chance(150)) {
         members.insert("ifSessionVersion".to_owned(), version(rng, model, session));
     }
     if rng.chance(200) {

@@ -3,6 +3,7 @@
 
 use crate::model::{Model, Stand};
 use actum_kernel::{Known, State, apply_event};
+use actum_model::graph::{Node, Op};
 use actum_model::restore::{Phase, Restore};
 use actum_model::{ErrorCode, Event, Fault, Outcome};
 use std::sync::Arc;
@@ -15,12 +16,16 @@ pub enum Flaw {
     RejectionsAreOutcomes,
     /// The mark that an effect may have left is not taken up, so it is dispatched a second time.
     DispatchesAreForgotten,
+    /// A collapse takes over what the shadow working set holds and ignores what System removed, so that comes
+    /// back.
+    RemovalsComeBack,
 }
 
 impl Flaw {
     /// Spoils a recovered state. `conflicts` are the commands whose id was used for something else.
-    pub(crate) fn spoil(self, state: &mut State, conflicts: &[u64]) {
+    pub(crate) fn spoil(self, state: &mut State, model: &Model, conflicts: &[u64]) {
         match self {
+            Flaw::RemovalsComeBack => bring_back(state, model),
             Flaw::RejectionsAreOutcomes => conflicts.iter().for_each(|seq| reject(state, *seq)),
             Flaw::DispatchesAreForgotten => forget(state),
         }
@@ -48,6 +53,13 @@ fn forget(state: &mut State) {
             running.dispatching = false;
             apply_event(state, Event::Restore(Box::new(Restore::Commands(vec![row]))));
         }
+    }
+}
+
+fn bring_back(state: &mut State, model: &Model) {
+    for Node { kind, payload } in model.graph.removed_from_system() {
+        // A node can always be added.
+        let _ = state.graph.system.view.apply(&[Op::AddNode { kind, payload }]);
     }
 }
 

@@ -4,7 +4,13 @@
 use crate::disk::Disk;
 use crate::node;
 use crate::prng::Prng;
+use actum_graph::{Op, ParseError, View, parse_ops};
 use actum_journal::{Area, Durability, OpenError, Storage};
+use actum_kernel::{State, apply_event, state_digest};
+use actum_model::graph::{GraphPiece, ViewName};
+use actum_model::ids::Tenant;
+use actum_model::limits::{FAULTS_LISTED_MAX, GRAPH_OPS_MAX};
+use actum_model::restore::Restore;
 use actum_model::{Body, Envelope, ErrorCode, Event};
 use actum_record::limits::{FILE_HEADER_BYTES, FRAME_ALIGN_BYTES};
 use actum_record::scan::{Frames, find_frame};
@@ -118,6 +124,102 @@ pub fn segment(bytes: &[u8]) {
         (second.report.records_read, second.report.torn_bytes_cut),
         (records, 0)
     );
+}
+
+/// Any bytes as the operations of a rewrite: read whole, in a form that reads back as the same and does all or
+/// nothing to a view; or refused with faults that are short, on one line, and not too many.
+///
+/// # Panics
+/// When a promise is broken.
+pub fn operations(bytes: &[u8]) {
+    let Ok(list) = serde_json::from_slice::<serde_json::Value>(bytes) else {
+        return;
+    };
+    let ops = match parse_ops(&list, "/ops") {
+        Ok(ops) => ops,
+        Err(ParseError::NotImplemented { name, .. }) => {
+            assert!(one_short_line(&name), "{name:?}");
+            return;
+        }
+        Err(ParseError::InvalidInput { faults, count }) => {
+            assert!(!faults.is_empty() && faults.len() <= FAULTS_LISTED_MAX && faults.len() <= count);
+            for fault in faults {
+                assert!(one_short_line(&fault.message), "{fault:?}");
+                assert!(fault.pointer.starts_with("/ops"), "{fault:?}");
+            }
+            return;
+        }
+    };
+    assert!(
+        (1..=GRAPH_OPS_MAX).contains(&ops.len()),
+        "{} operations",
+        ops.len()
+    );
+    let wire = serde_json::Value::Array(ops.iter().map(Op::to_wire).collect());
+    assert_eq!(parse_ops(&wire, "/ops").as_ref(), Ok(&ops), "another reading");
+    let mut stored = Vec::new();
+    assert!(body::put_values(&mut stored, &ops).is_ok());
+    let read = body::take_values::<Op>(&stored);
+    assert_eq!(read.ok().as_ref(), Some(&ops), "the journal reads another");
+    let mut view = View::default();
+    let before = view.digest();
+    if view.apply(&ops).is_err() {
+        assert_eq!(view.digest(), before, "a refused rewrite changed something");
+    }
+    assert_eq!(view.check(), Ok(()));
+}
+
+fn one_short_line(text: &str) -> bool {
+    text.len() < 1000 && !text.chars().any(char::is_control)
+}
+
+/// Any bytes as the graph in a snapshot: from a list of pieces a state is built that can be read, hashed and written
+/// again, whatever they say.
+///
+/// # Panics
+/// When a promise is broken.
+pub fn graph_pieces(bytes: &[u8]) {
+    let Ok(pieces) = body::take_values::<GraphPiece>(bytes) else {
+        return;
+    };
+    // The library also reads a variant that stands without its map, so bytes may have a second form here; what is
+    // hashed and checked is always the bytes that were written.
+    let mut again = Vec::new();
+    assert!(body::put_values(&mut again, &pieces).is_ok());
+    let read = body::take_values::<GraphPiece>(&again);
+    assert_eq!(read.ok().as_ref(), Some(&pieces), "written otherwise than read");
+    let state = restored(
+        pieces
+            .into_iter()
+            .map(|piece| Event::Restore(Box::new(Restore::Graph(piece)))),
+    );
+    let (tenant, graph) = (Tenant::main(), &state.graph);
+    let names = graph.sws.keys().map(|id| ViewName::Sws(*id));
+    for name in names.chain([ViewName::System]) {
+        let current = graph.current(&tenant, name);
+        assert!(
+            current.is_ok_and(|version| version.view.counts().nodes < bytes.len())
+                || name != ViewName::System
+        );
+        for after in [None, Some(0), Some(u64::MAX)] {
+            if let Ok(rows) = graph.rewrites_of(&tenant, name, after) {
+                assert!(rows.count() <= bytes.len());
+            }
+        }
+    }
+    assert!(graph.active_count() <= graph.sws.len());
+    // What contradicts itself need not come back as it is, but what was once written and read does.
+    let once = restored(state.pieces());
+    let twice = restored(once.pieces());
+    if state_digest(&once) == state_digest(&state) {
+        assert_eq!(state_digest(&twice), state_digest(&once));
+    }
+}
+
+fn restored(pieces: impl Iterator<Item = Event>) -> State {
+    let mut state = State::default();
+    pieces.for_each(|piece| apply_event(&mut state, piece));
+    state
 }
 
 /// The header from which the frames given to [`frames`] take their seed, where they are to be found at all.

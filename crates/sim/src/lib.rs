@@ -15,6 +15,7 @@ pub mod model;
 mod node;
 mod prng;
 mod promises;
+mod rewrites;
 mod schedule;
 mod world;
 

@@ -9,6 +9,7 @@ use crate::world::{Crash, Options, World};
 use actum_journal::Durability;
 use actum_model::config::OnInDoubt;
 use actum_model::{Hash, Input, RealmConfig};
+use std::collections::BTreeMap;
 
 const YEAR_MS: i64 = 365 * 24 * 3_600_000;
 
@@ -46,6 +47,8 @@ pub struct Report {
     pub ticks: u64,
     /// Timers that fired.
     pub fired: u64,
+    /// What came of commands about the graph: `<kind> <outcome or code>`, `conflict <code>`.
+    pub graph: BTreeMap<String, u64>,
 }
 
 /// Makes a run. `log` receives its steps where the plan is verbose, and the last one always.
@@ -97,6 +100,15 @@ fn options(seed: u64, rng: &mut Prng) -> Options {
     }
     if rng.chance(150) {
         config.tick_cadence_ms = 1000;
+    }
+    config.graph_snapshots_max = rng.below(8);
+    if rng.chance(300) {
+        config.graph_snapshot_age_ms_max = 40_000;
+        config.graph_rewrites_max = 5 + rng.below(20);
+    }
+    if rng.chance(300) {
+        config.sws_active_max = 3;
+        config.sws_closed_max = rng.below(3);
     }
     Options {
         seed,
@@ -174,7 +186,8 @@ impl Run {
             0..=399 => self.submit()?,
             400..=519 => self.effects()?,
             520..=599 => self.time(),
-            600..=659 => {
+            600..=622 => self.meet()?,
+            623..=659 => {
                 self.world.tick()?;
                 "tick".to_owned()
             }
@@ -216,6 +229,16 @@ impl Run {
         self.sent.push(message);
         self.world.submit_as(principal, &text, limited)?;
         Ok(format!("{principal} submits {text}"))
+    }
+
+    /// A few commands at once about the same things of the graph.
+    fn meet(&mut self) -> Result<String, Broken> {
+        let count = 6 + self.rng.below(10);
+        for _ in 0..count {
+            let text = crate::rewrites::meeting(&mut self.rng, self.world.model()).to_string();
+            self.world.submit(&text)?;
+        }
+        Ok(format!("{count} commands meet in the graph"))
     }
 
     /// More commands into one lane than one record holds the events of.
@@ -351,6 +374,7 @@ impl Run {
             doubts: self.world.model().doubt_count(),
             ticks: self.world.model().next_tick,
             fired: self.world.fired(),
+            graph: self.world.model().graph_tally().clone(),
         })
     }
 

@@ -8,6 +8,9 @@
 
 mod common;
 
+use actum_model::Event;
+use actum_model::graph::GraphPiece;
+use actum_model::restore::Restore;
 use actum_record::limits::FILE_HEADER_BYTES;
 use actum_record::{FileKind, Header};
 use actum_sim::{Crash, Prng, fuzz};
@@ -22,6 +25,16 @@ const ENVELOPES: &[&str] = &[
     "[[[[[[[[",
     r#"{"a":1,"a":2}"#,
     "",
+];
+
+const OPERATIONS: &[&str] = &[
+    r#"[{"op":"AddNode","data":{"kind":"k","payload_b64":"aGVsbG8="}},{"op":"RemoveNode","data":{"id":"356589bbc5720c8ebd3a8fbb49843f3fe117842df71da94b03aa2cecbbec6a50"}}]"#,
+    r#"[{"op":"AddEdge","data":{"from":"356589bbc5720c8ebd3a8fbb49843f3fe117842df71da94b03aa2cecbbec6a50","to":"0000000000000000000000000000000000000000000000000000000000000000","kind":"a.b:c-d_e","payload_b64":""}}]"#,
+    r#"[{"op":"SetAttachment","data":{"target":"0000000000000000000000000000000000000000000000000000000000000000","key":"k","value":{"a":[1e-7,null,"\u0000"]},"expectedVersion":9007199254740991}}]"#,
+    r#"[{"op":"ClearAttachment","data":{"target":"0000000000000000000000000000000000000000000000000000000000000000","key":"k"}},{"op":"Explode"}]"#,
+    r#"[{"op":"RemoveEdge","data":{"id":3,"a/b~c":"\u001b[31m"}},7,{"data":{},"op":null}]"#,
+    "[]",
+    "{}",
 ];
 
 fn rounds(quick: u64) -> u64 {
@@ -75,6 +88,82 @@ fn any_bytes_as_an_envelope() {
         let mut bytes = rng.pick(ENVELOPES).unwrap().as_bytes().to_vec();
         mutate(&mut rng, &mut bytes);
         fuzz::envelope(&bytes);
+    }
+}
+
+#[test]
+fn any_bytes_as_operations() {
+    for text in OPERATIONS {
+        fuzz::operations(text.as_bytes());
+    }
+    for seed in 0..rounds(2000) {
+        let mut rng = Prng::new(seed);
+        let mut bytes = rng.pick(OPERATIONS).unwrap().as_bytes().to_vec();
+        mutate(&mut rng, &mut bytes);
+        fuzz::operations(&bytes);
+    }
+}
+
+/// The graph of a small realm as a snapshot writes it.
+fn corpus_of_pieces() -> Vec<GraphPiece> {
+    let mut world = common::up();
+    let add = |n: u64| {
+        format!(
+            r#"{{"op":"AddNode","data":{{"kind":"k","payload_b64":"AAA{}"}}}}"#,
+            ["A", "B", "C"][n as usize]
+        )
+    };
+    for n in 0..3 {
+        for text in [
+            r#"{"type":"sws.create","payload":{"meta":{"n":1}}}"#.to_owned(),
+            format!(
+                r#"{{"type":"graph.rewrite","payload":{{"view":"sws:{n}","ops":[{}]}}}}"#,
+                add(n)
+            ),
+        ] {
+            world.submit(&text).unwrap();
+        }
+    }
+    world
+        .submit(r#"{"type":"sws.collapse","payload":{"swsId":"1"}}"#)
+        .unwrap();
+    world.settle_all().unwrap();
+    let pieces = world.state().unwrap().pieces().filter_map(|piece| match piece {
+        Event::Restore(piece) => match *piece {
+            Restore::Graph(piece) => Some(piece),
+            _ => None,
+        },
+        _ => None,
+    });
+    pieces.collect()
+}
+
+#[test]
+fn any_bytes_as_graph_pieces() {
+    let pieces = corpus_of_pieces();
+    let encode = |pieces: &[GraphPiece]| {
+        let mut bytes = Vec::new();
+        actum_record::body::put_values(&mut bytes, pieces).unwrap();
+        bytes
+    };
+    fuzz::graph_pieces(&encode(&pieces));
+    for seed in 0..rounds(300) {
+        let mut rng = Prng::new(seed);
+        // Whole pieces lost, doubled and out of order, and changed bytes.
+        let mut pieces = pieces.clone();
+        for _ in 0..rng.below(4) {
+            let at = rng.below(pieces.len() as u64) as usize;
+            let piece = pieces[at].clone();
+            match rng.below(3) {
+                0 => drop(pieces.remove(at)),
+                1 => pieces.insert(0, piece),
+                _ => pieces.push(piece),
+            }
+        }
+        let mut bytes = encode(&pieces);
+        fuzz::graph_pieces(&bytes);
+        mutate(&mut rng, &mut bytes);
+        fuzz::graph_pieces(&bytes);
     }
 }
 

@@ -9,6 +9,7 @@
 mod common;
 
 use actum_model::effect::SettledAs;
+use actum_model::graph::{KindName, Node, Payload};
 use actum_model::{Outcome, RealmConfig};
 use actum_sim::{Crash, Flaw, Options, World};
 use common::{annotate, code, outcome, reboot, shell};
@@ -211,6 +212,41 @@ fn a_recovery_that_forgets_a_dispatch_is_seen() {
             (Some(_), seen) => {
                 let seen = seen.unwrap_err().to_string();
                 assert!(seen.contains("history does not know"), "{seen}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_collapse_that_ignores_what_system_removed_is_seen() {
+    // The bug of merges made of two sides only: what one side removed and the other still has comes back.
+    for flaw in [None, Some(Flaw::RemovalsComeBack)] {
+        let mut world = flawed(flaw);
+        let node = Node {
+            kind: KindName::parse("k").unwrap(),
+            payload: Payload::default(),
+        };
+        let add = r#"{"op":"AddNode","data":{"kind":"k","payload_b64":""}}"#.to_owned();
+        let remove = format!(r#"{{"op":"RemoveNode","data":{{"id":"{}"}}}}"#, node.id());
+        let other = r#"{"op":"AddNode","data":{"kind":"k","payload_b64":"AQ=="}}"#.to_owned();
+        for (id, op) in [(0, add), (1, remove), (2, other)] {
+            let texts = [
+                r#"{"type":"sws.create"}"#.to_owned(),
+                format!(r#"{{"type":"graph.rewrite","payload":{{"view":"sws:{id}","ops":[{op}]}}}}"#),
+                format!(r#"{{"type":"sws.collapse","payload":{{"swsId":"{id}"}}}}"#),
+            ];
+            for text in texts {
+                let number = world.submit(&text).unwrap();
+                world.settle_all().unwrap();
+                assert_eq!(outcome(&world, number), Some(Outcome::Succeeded), "{text}");
+            }
+        }
+        world.crash(Crash::Kill);
+        match (flaw, world.boot()) {
+            (None, come_up) => assert_eq!(come_up, Ok(true)),
+            (Some(_), seen) => {
+                let seen = seen.unwrap_err().to_string();
+                assert!(seen.contains("invariants 2 and 8: system holds"), "{seen}");
             }
         }
     }

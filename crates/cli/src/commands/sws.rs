@@ -74,8 +74,8 @@ enum What {
 }
 
 const ROW: &str = "id state createdAt createdBy createdIdx digest parentSnapshotId parentDigest meta";
-const DIFF: &str = "query($id: ID!, $page: PageInput) { diffSws(swsId: $id, page: $page) {
-  nodes { sort id key change } pageInfo { endCursor hasNextPage } } }";
+const DIFF: &str = "query($id: ID!, $page: PageInput) { diffSws(swsId: $id) { changes(page: $page) {
+  nodes { sort id key change } pageInfo { endCursor hasNextPage } } } }";
 
 pub(crate) fn run(args: &Args, context: &Context) -> Done {
     block_on(async {
@@ -225,7 +225,7 @@ async fn diff(remote: &Remote, id: &str, page: Value, context: &Context) -> Resu
         .client
         .graphql(DIFF, &json!({"id": id, "page": page}))
         .await?;
-    let page = &data["diffSws"];
+    let page = &data["diffSws"]["changes"];
     if !out.human() {
         return out.json_rows(page, "nodes");
     }

@@ -1,5 +1,5 @@
-//! What happens to the graph. A collapse is applied by merging again: the merge is a function of the three
-//! views, and its digest stands in the event.
+//! What happens to the graph. Recovery applies a collapse by merging again: the merge is a function of the three
+//! views, and its digest stands in the event. A decision hands over the view it has made for that digest.
 
 use crate::state::{Branch, State, Sws};
 use actum_graph::View;
@@ -35,7 +35,8 @@ impl Entry {
 }
 
 impl State {
-    pub(super) fn graph_event(&mut self, event: GraphEvent) {
+    /// `known` is the view the event leads to, where a decision has just made it.
+    pub(super) fn graph_event(&mut self, event: GraphEvent, known: Option<View>) {
         match event {
             GraphEvent::SwsCreated {
                 seq,
@@ -68,10 +69,12 @@ impl State {
                 meta,
             } => {
                 self.change_sws(sws, digest, |sws| {
-                    let mut view = sws.branch.view.clone();
-                    // Decided on this very view, so nothing is refused.
-                    let _ = view.apply(&ops);
-                    view
+                    known.unwrap_or_else(|| {
+                        let mut view = sws.branch.view.clone();
+                        // Decided on this very view, so nothing is refused.
+                        let _ = view.apply(&ops);
+                        view
+                    })
                 });
                 self.log(Entry {
                     ops,
@@ -88,7 +91,7 @@ impl State {
             } => {
                 let system = self.graph.system.current_content();
                 self.change_sws(sws, digest, |sws| {
-                    let merged = merged(&sws.base, &system.0, &sws.branch.view);
+                    let merged = known.unwrap_or_else(|| merged(&sws.base, &system.0, &sws.branch.view));
                     sws.base = system.0.clone();
                     (sws.row.base, sws.row.base_digest) = (system.1, system.2);
                     merged
@@ -109,7 +112,7 @@ impl State {
                 let config = self.config.clone();
                 if let Some(row) = self.graph.sws.get(&sws) {
                     let system = &mut self.graph.system;
-                    let view = merged(&row.base, &system.view, &row.branch.view);
+                    let view = known.unwrap_or_else(|| merged(&row.base, &system.view, &row.branch.view));
                     system.advance(view, digest, self.at, &config);
                 }
                 self.close_sws(sws, SwsState::Collapsed);
@@ -162,6 +165,10 @@ impl State {
             sws.branch.close();
             self.graph.closed.insert(id);
         }
+    }
+
+    /// Only so many closed ones are kept. After the log has its entry: the one that closed may be the first to go.
+    fn forget_closed(&mut self) {
         while self.graph.closed.len() as u64 > self.config.sws_closed_max {
             let Some(oldest) = self.graph.closed.remove_min() else {
                 return;
@@ -205,6 +212,7 @@ impl State {
         while graph.rewrites.len() as u64 > rows_max || graph.rewrite_bytes > bytes_max {
             graph.forget_oldest();
         }
+        self.forget_closed();
     }
 }
 

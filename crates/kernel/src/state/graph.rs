@@ -296,7 +296,7 @@ impl Graph {
             ViewName::System => &self.system,
             ViewName::Sws(id) => &self.sws(tenant, id)?.branch,
         };
-        let gone = branch.entries - branch.log.len() as u64;
+        let gone = branch.entries.saturating_sub(branch.log.len() as u64);
         let skip = match after {
             None => 0,
             Some(after) => match branch.log.binary_search(&after) {
@@ -304,11 +304,10 @@ impl Graph {
                 Err(at) => at,
             },
         };
-        let before_log = branch
-            .log
-            .front()
-            .is_none_or(|first| after.is_some_and(|after| after < *first));
-        if gone > 0 && skip == 0 && after.is_some() && before_log {
+        // What is gone was before the first kept entry of the whole log.
+        let first_kept = self.rewrites.front().map_or(self.next_rewrite, |first| first.idx);
+        let missed = after.is_some_and(|after| after.saturating_add(1) < first_kept);
+        if gone > 0 && skip == 0 && missed {
             let message = format!(
                 "entries of {name} behind {} are no longer kept",
                 after.unwrap_or(0)
@@ -359,17 +358,10 @@ impl Graph {
         }
     }
 
-    /// Takes a view of the same content in the place of the one of a shadow working set: its digests are known.
-    pub(crate) fn adopt(&mut self, id: u64, view: View) {
-        if let Some(sws) = self.sws.get_mut(&id) {
-            Arc::make_mut(sws).branch.view = view;
-        }
-    }
-
     /// Active shadow working sets.
     #[must_use]
     pub fn active_count(&self) -> usize {
-        self.sws.len() - self.closed.len()
+        self.sws.len().saturating_sub(self.closed.len())
     }
 
     /// Whether nothing ever happened here.

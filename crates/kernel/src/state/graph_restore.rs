@@ -64,12 +64,15 @@ impl Graph {
             self.rewrites.iter().map(|row| (**row).clone()),
             |row: &RewriteRow| row.weight_bytes() as usize,
         );
+        // The log ends a restore, also where it is empty.
+        let end = self.rewrites.is_empty().then(|| GraphPiece::Log(Vec::new()));
         (!self.is_empty())
             .then_some(GraphPiece::Meta(self.meta()))
             .into_iter()
             .chain(rows)
             .chain(views)
             .chain(log.map(GraphPiece::Log))
+            .chain(end)
             .filter(|_| !self.is_empty())
     }
 

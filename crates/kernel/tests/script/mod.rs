@@ -5,7 +5,8 @@
 //! `quietly …`, `settle ID AS [JSON]`, `output ID TEXT`, `tick`, `continue`, `drain`, `pass MS`, `wall ±MS`, `run MS`,
 //! `config NAME=VALUE`, `show ID`, `session ID`, `graph`, `lanes`, `crash` (state from events alone), `snapshot`
 //! (state from pieces), `close`, `counts`, `sample ±MS STANDING` (of the wall clock), `now`, `ticks`, `timers`, `why ID`. The
-//! samples of every boot and tick are not printed.
+//! samples of every boot and tick are not printed. `snapshots` (which versions can be read), `rewrites` (the log), `after VIEW
+//! IDX` (its entries behind that place).
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,6 +1,7 @@
 //! The state a script works on, with everything that is checked at every step.
 
 use super::show;
+use actum_kernel::state::SnapshotId;
 use actum_kernel::{RecordHead, State, advance, apply_event, apply_record, decide, read, state_digest};
 use actum_model::effect::{SettledAs, Settlement};
 use actum_model::envelope::{Caller, Envelope};
@@ -9,6 +10,7 @@ use actum_model::ids::{CommandId, Principal, SessionId, Tenant};
 use actum_model::input::{Boot, OverRate, Submit};
 use actum_model::limits::EVENTS_PER_RECORD_MAX;
 use actum_model::{ErrorCode, Event, Fault, Hash, Input, Json, RealmConfig, Stamped};
+use std::collections::BTreeSet;
 
 /// Records of a script after which states are no longer compared at every step, which would be slow.
 const COMPARED_RECORDS: usize = 200;
@@ -25,6 +27,8 @@ pub(crate) struct World {
     elapsed: u64,
     config: RealmConfig,
     records: Vec<(RecordHead, Vec<Event>)>,
+    /// Every version of a view that ever was the current one.
+    versions: BTreeSet<(ViewName, SnapshotId)>,
 }
 
 impl World {
@@ -37,6 +41,7 @@ impl World {
             elapsed: 0,
             config: RealmConfig::default(),
             records: Vec::new(),
+            versions: BTreeSet::new(),
         }
     }
 
@@ -79,6 +84,9 @@ impl World {
             "why" => self.why(rest),
             "session" => vec![self.session(rest)],
             "graph" => self.graph(),
+            "snapshots" => self.snapshots(),
+            "rewrites" => self.rewrites(),
+            "after" => vec![self.after(rest)],
             "lanes" => self.lanes(),
             "counts" => vec![self.counts()],
             "crash" => self.crash(),
@@ -294,6 +302,7 @@ impl World {
             };
             lines.push(margin + &show::event(&self.state, event));
         }
+        self.note_versions(&events);
         if !events.is_empty() {
             apply_record(&mut self.shadow, decision.head, events.clone());
             self.records.push((decision.head, events));
@@ -514,6 +523,65 @@ impl World {
             format!("{name}: {shown}, [{}]", entries.join(", "))
         };
         views.map(line).collect()
+    }
+
+    fn note_versions(&mut self, events: &[Event]) {
+        for event in events {
+            let Event::Graph(event) = event else { continue };
+            for name in [ViewName::System, ViewName::Sws(event.sws())] {
+                let current = self.state.version(&Tenant::main(), name, None);
+                self.versions
+                    .extend(current.map(|version| (name, version.snapshot())).ok());
+            }
+        }
+    }
+
+    /// Every version there ever was: whether it can be read.
+    fn snapshots(&self) -> Vec<String> {
+        let line = |(name, snapshot): &(ViewName, SnapshotId)| {
+            let read = self.state.version(&Tenant::main(), *name, Some(*snapshot));
+            let told = read.map_or_else(
+                |fault| fault.code.to_string(),
+                |version| format!("nodes {}", version.view.counts().nodes),
+            );
+            format!("{name} {snapshot}: {told}")
+        };
+        self.versions.iter().map(line).collect()
+    }
+
+    /// The rewrite log as far as it is kept.
+    fn rewrites(&self) -> Vec<String> {
+        let rows = (0..self.state.graph.next_rewrite).filter_map(|idx| self.state.graph.rewrite(idx));
+        rows.map(|row| {
+            let of_system = row
+                .system_idx
+                .map_or(String::new(), |idx| format!(", {idx} of system"));
+            format!(
+                "{} {}, {} of sws:{}{of_system}",
+                row.idx,
+                row.kind.as_str(),
+                row.sws_idx,
+                row.sws
+            )
+        })
+        .collect()
+    }
+
+    /// The entries of a view behind a place.
+    fn after(&self, rest: &str) -> String {
+        let (name, after) = rest.split_once(' ').unwrap();
+        let tenant = Tenant::main();
+        let entries = self
+            .state
+            .graph
+            .rewrites_of(&tenant, name.parse().unwrap(), Some(number(after)));
+        match entries {
+            Ok(entries) => {
+                let entries: Vec<String> = entries.map(|(at, row)| format!("{at}:{}", row.idx)).collect();
+                format!("[{}]", entries.join(", "))
+            }
+            Err(fault) => show::fault(&fault),
+        }
     }
 
     fn counts(&self) -> String {

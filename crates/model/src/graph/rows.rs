@@ -170,6 +170,15 @@ impl GraphEvent {
         }
     }
 
+    /// Bytes of operations in it. Deterministic.
+    #[must_use]
+    pub fn weight_bytes(&self) -> usize {
+        match self {
+            GraphEvent::Rewritten { ops, .. } => ops.iter().map(Op::weight_bytes).sum(),
+            _ => 0,
+        }
+    }
+
     /// The shadow working set it is about.
     #[must_use]
     pub fn sws(&self) -> u64 {

@@ -18,6 +18,12 @@ impl Model {
         if envelope.payload.as_str().len() > PAYLOAD_BYTES_MAX {
             return Predicted::Refused(ErrorCode::LimitExceeded);
         }
+        let misshapen = (contract.kind == "graph.rewrite")
+            .then(|| Model::misshapen(&envelope.payload.to_value()))
+            .flatten();
+        if let Some(code) = misshapen {
+            return Predicted::Refused(code);
+        }
         if let Some(answer) = self.repetition(submit, at) {
             return answer;
         }

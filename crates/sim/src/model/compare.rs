@@ -35,6 +35,7 @@ impl Model {
         self.compare_sessions(state)?;
         self.compare_lanes(state)?;
         self.compare_time(state)?;
+        self.compare_graph(state)?;
         for command in self.commands.values() {
             self.compare_command(state, command)?;
         }

@@ -27,7 +27,11 @@ impl Model {
             Event::Accepted(accepted) => self.accepted(reading, accepted)?,
             Event::Executed(executed) => self.executed(reading, executed)?,
             Event::Waiting { seq, on } => self.waits(*seq, on)?,
-            Event::Started { seq } => self.starts(*seq)?,
+            Event::Started { seq } => {
+                self.starts(*seq)?;
+                let command = self.command(*seq)?;
+                reading.graph = self.graph_foreseen(*seq, &command.kind, &command.payload);
+            }
             Event::Finished(finished) => self.finished(reading, finished)?,
             Event::EffectRequested { seq, .. } => {
                 hold!(self.contract(*seq)?.has_effect(), "no effect belongs to it");
@@ -80,7 +84,7 @@ impl Model {
             Event::SessionDeleted { session, .. } => {
                 hold!(self.sessions.remove(session).is_some(), "no such session");
             }
-            Event::Graph(event) => self.graph_event(event)?,
+            Event::Graph(event) => self.graph_event(reading, event)?,
             Event::OutcomesPruned { count } => self.pruned(reading, *count)?,
             Event::TombstonesDropped { count } => self.dropped(*count)?,
             Event::KeysExpired { count } => self.keys_expired(*count)?,

@@ -9,7 +9,7 @@ use actum_model::event::{Finished, Resolution};
 use actum_model::{ErrorCode, Input, Json, Outcome};
 
 /// An outcome and the code of its error.
-type End = (Outcome, Option<ErrorCode>);
+pub(crate) type End = (Outcome, Option<ErrorCode>);
 
 impl Model {
     pub(super) fn finished(&mut self, reading: &mut Reading<'_>, finished: &Finished) -> Result<(), Broken> {
@@ -20,6 +20,16 @@ impl Model {
             expected.contains(&end),
             "it ends as {end:?}, expected one of {expected:?}"
         );
+        if let Some(foreseen) = reading.graph.take_if(|foreseen| foreseen.seq == seq) {
+            hold!(
+                foreseen.fits(finished.data.as_ref()),
+                "{foreseen:?} was foreseen, got {:?}",
+                finished.data
+            );
+            for told in foreseen.told(&self.command(seq)?.kind) {
+                *self.graph.tally.entry(told).or_default() += 1;
+            }
+        }
         let version = self.version_after(seq, finished.outcome)?;
         hold!(
             version == finished.session_version,
@@ -146,6 +156,9 @@ impl Model {
     }
 
     fn kernel_end(&self, reading: &Reading<'_>, seq: u64) -> End {
+        if let Some(foreseen) = reading.graph.as_ref().filter(|foreseen| foreseen.seq == seq) {
+            return foreseen.end;
+        }
         let command = self.commands.get(&seq);
         let session = command.and_then(|command| command.session.as_ref());
         let row = session.and_then(|id| self.sessions.get(id));
@@ -228,6 +241,9 @@ impl Model {
     /// What the input of a record must have led to by its end.
     pub(super) fn record_ends(&mut self, reading: &Reading<'_>) -> Result<(), Broken> {
         let idx = reading.idx;
+        if let Some(foreseen) = &reading.graph {
+            return Err(Broken(format!("record {idx}: {foreseen:?} was foreseen")));
+        }
         if let Some(seq) = reading.settled {
             let open = self.running(seq).is_some_and(|running| running.doubt.is_none());
             hold!(!open, "record {idx}: command {seq} settled and goes on");

@@ -88,7 +88,11 @@ impl Model {
             None if contract.kind.starts_with("timer.") => {
                 self.timer_end(contract.kind, &envelope.payload.to_value(), seq)
             }
-            None => (Outcome::Succeeded, None),
+            None => {
+                reading.graph = self.graph_foreseen(seq, contract.kind, &envelope.payload);
+                let graph = reading.graph.as_ref().map(|foreseen| foreseen.end);
+                graph.unwrap_or((Outcome::Succeeded, None))
+            }
         };
         let started = refusal.is_none();
         reading.immediate = Some(Immediate { seq, started, end });

@@ -14,6 +14,8 @@ mod graph;
 mod retention;
 mod timers;
 
+pub(crate) use graph::Sheet;
+
 use crate::broken::{Broken, hold};
 use actum_kernel::{Decision, Reply};
 use actum_model::effect::{Doubt, RecoveryClass, SettledAs};
@@ -189,6 +191,8 @@ struct Reading<'a> {
     carried: Option<timers::Carried>,
     /// Commands that timers submitted.
     submitted: usize,
+    /// What the command about the graph that is being carried out must come to.
+    graph: Option<graph::Foreseen>,
 }
 
 /// A command that is over when its record ends.
@@ -265,6 +269,7 @@ impl Model {
             timer_done: None,
             carried: None,
             submitted: 0,
+            graph: None,
         };
         if let Input::Submit(submit) = &stamped.input {
             self.foresee(&mut reading, submit);
@@ -434,5 +439,11 @@ impl Model {
     #[must_use]
     pub fn ended(&self) -> usize {
         self.commands.len() - self.open.len()
+    }
+
+    /// How often what came of commands about the graph: `<kind> <outcome or code>`, `conflict <code>`.
+    #[must_use]
+    pub fn graph_tally(&self) -> &BTreeMap<String, u64> {
+        &self.graph.tally
     }
 }

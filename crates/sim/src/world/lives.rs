@@ -87,7 +87,8 @@ impl World {
             .last()
             .map_or_else(State::default, |entry| entry.after.clone());
         if let Some(flaw) = self.options.flaw {
-            flaw.spoil(&mut opened.state, &flaws::conflicts(&self.model, &self.conflicts));
+            let conflicts = flaws::conflicts(&self.model, &self.conflicts);
+            flaw.spoil(&mut opened.state, &self.model, &conflicts);
         } else {
             let same = state_digest(&opened.state) == state_digest(&expected);
             hold!(
@@ -96,6 +97,7 @@ impl World {
             );
             self.model.compare(&opened.state)?;
         }
+        self.model.compare_graph(&opened.state)?;
         self.promises.kept_by(&opened.state, &self.model)?;
         // What is there after a boot is there for good: opening made it durable.
         (self.committed, self.released) = (head, head);

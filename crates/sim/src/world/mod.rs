@@ -16,9 +16,12 @@ use crate::node::Node;
 use crate::prng::Prng;
 use crate::promises::Promises;
 use actum_journal::{Durability, RecoveryReport};
+use actum_kernel::state::Branch;
 use actum_kernel::{Decision, State, decide, state_digest};
 use actum_model::effect::SettledAs;
 use actum_model::envelope::Caller;
+use actum_model::event::Event;
+use actum_model::graph::GraphEvent;
 use actum_model::ids::{Principal, Tenant};
 use actum_model::input::{OverRate, Submit};
 use actum_model::limits::EVENTS_PER_RECORD_MAX;
@@ -269,6 +272,7 @@ impl World {
 
     fn decide_stamped(&mut self, stamped: Stamped, to: Option<u64>) -> Result<Decision, Broken> {
         let node = self.node()?;
+        let before = node.engine.ahead().graph.system.clone();
         let decision = decide(node.engine.ahead(), &stamped);
         node.engine
             .input(&stamped, to)
@@ -280,6 +284,7 @@ impl World {
             decision.events.len()
         );
         self.model.decided(&stamped, &decision)?;
+        self.graph_is_right(&before, &decision, &after)?;
         if !decision.events.is_empty() {
             let entry = Entry {
                 stamped,
@@ -292,6 +297,26 @@ impl World {
             }
         }
         Ok(decision)
+    }
+
+    /// The views a decision is about are as the model has them, and System is another only by a collapse.
+    fn graph_is_right(&self, before: &Branch, decision: &Decision, after: &State) -> Result<(), Broken> {
+        let events = decision.events.iter().filter_map(|event| match event {
+            Event::Graph(event) => Some(&**event),
+            _ => None,
+        });
+        let mut collapsed = false;
+        for event in events {
+            collapsed |= matches!(event, GraphEvent::Collapsed { .. });
+            self.model.compare_touched(after, event)?;
+        }
+        let now = &after.graph.system;
+        let same = (now.n, now.view.digest()) == (before.n, before.view.digest());
+        hold!(
+            collapsed || same,
+            "invariant 8: System changed, and nothing collapsed"
+        );
+        Ok(())
     }
 
     /// The number of a command of this tenant.

@@ -38,16 +38,16 @@ pub(super) fn run(decider: &mut Decider<'_>, seq: u64, arguments: &Value) -> Res
     let fault = match merged {
         Ok(merged) => {
             let digest = merged.view.digest();
-            decider.emit(Event::Graph(Box::new(GraphEvent::Collapsed {
+            let event = GraphEvent::Collapsed {
                 seq,
                 idx,
                 sws: id,
                 policy: FAIL_FAST as u32,
                 digest,
                 meta: meta(arguments),
-            })));
-            let system = &mut decider.state.graph.system;
-            system.view = merged.view;
+            };
+            decider.emit_graph(event, merged.view);
+            let system = &decider.state.graph.system;
             say("committed", true.into());
             say("after", receipt::version(system.n, &digest));
             say("counts", json!(merged.counts));

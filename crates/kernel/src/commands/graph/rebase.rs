@@ -2,7 +2,6 @@
 
 use super::{meta, named, receipt};
 use crate::decide::Decider;
-use actum_model::event::Event;
 use actum_model::graph::GraphEvent;
 use actum_model::{ErrorCode, Fault, Outcome};
 use serde_json::{Value, json};
@@ -26,14 +25,14 @@ pub(super) fn run(decider: &mut Decider<'_>, seq: u64, arguments: &Value) -> Res
         Fault::new(ErrorCode::CollapseConflict, message).with_details(&receipt::conflicts(&conflicts))
     })?;
     let digest = merged.view.digest();
-    decider.emit(Event::Graph(Box::new(GraphEvent::Rebased {
+    let event = GraphEvent::Rebased {
         seq,
         idx,
         sws: id,
         digest,
         meta: meta(arguments),
-    })));
-    decider.state.graph.adopt(id, merged.view);
+    };
+    decider.emit_graph(event, merged.view);
     let n = decider.state.graph.sws.get(&id).map_or(0, |sws| sws.branch.n);
     let data = json!({"swsId": id.to_string(), "rewriteIdx": idx, "from": from, "base": to,
         "view": receipt::version(n, &digest)});

@@ -5,7 +5,6 @@ use crate::decide::Decider;
 use crate::state::SnapshotId;
 use actum_graph::op::{ParseError, Refusal};
 use actum_graph::{Op, View, parse_ops};
-use actum_model::event::Event;
 use actum_model::graph::{GraphEvent, ViewName};
 use actum_model::limits::GRAPH_ENTRIES_MAX;
 use actum_model::{ErrorCode, Fault, Outcome};
@@ -76,16 +75,15 @@ pub(super) fn run(decider: &mut Decider<'_>, seq: u64, arguments: &Value) -> Res
     }
     let (idx, digest) = (graph.next_rewrite, view.digest());
     let view_idx = sws.branch.entries;
-    decider.emit(Event::Graph(Box::new(GraphEvent::Rewritten {
+    let event = GraphEvent::Rewritten {
         seq,
         idx,
         sws: id,
         digest,
         ops,
         meta: meta(arguments),
-    })));
-    // The same content, with its digests known already.
-    decider.state.graph.adopt(id, view);
+    };
+    decider.emit_graph(event, view);
     let n = decider.state.graph.sws.get(&id).map_or(0, |sws| sws.branch.n);
     let results: Vec<Value> = applied.results.iter().map(receipt::result).collect();
     let data = json!({
