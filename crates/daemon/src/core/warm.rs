@@ -12,9 +12,15 @@ pub(crate) fn start(published: Arc<Published>) {
         let digests = std::iter::once(&graph.system.view)
             .chain(overlays)
             .map(actum_graph::View::digest);
-        tracing::debug!(views = digests.count(), "the digests of the current views are known");
+        tracing::debug!(
+            views = digests.count(),
+            "the digests of the current views are known"
+        );
     };
-    if let Err(error) = std::thread::Builder::new().name("actum-warm".to_owned()).spawn(work) {
+    if let Err(error) = std::thread::Builder::new()
+        .name("actum-warm".to_owned())
+        .spawn(work)
+    {
         tracing::warn!(%error, "digests are computed when they are first needed");
     }
 }

@@ -20,7 +20,11 @@ pub(crate) struct Bounded {
 }
 
 /// Parses a query within bounds.
-pub(crate) fn check(query: &str, operation: Option<&str>, introspection: bool) -> Result<Bounded, ServerError> {
+pub(crate) fn check(
+    query: &str,
+    operation: Option<&str>,
+    introspection: bool,
+) -> Result<Bounded, ServerError> {
     if nesting(query) > GRAPHQL_NESTING_MAX {
         let message = format!("the brackets of the query go deeper than {GRAPHQL_NESTING_MAX}");
         return Err(refused(message, "send what is nested as a variable"));
@@ -181,17 +185,30 @@ mod tests {
     fn fragments_that_double_are_counted_and_not_spread() {
         let mut query = "{ ...f0 }".to_owned();
         for n in 0..60 {
-            query.push_str(&format!(" fragment f{n} on Query {{ ...f{m} ...f{m} }}", m = n + 1));
+            query.push_str(&format!(
+                " fragment f{n} on Query {{ ...f{m} ...f{m} }}",
+                m = n + 1
+            ));
         }
         query.push_str(" fragment f60 on Query { a }");
         assert!(!passes(&query));
-        assert!(passes("{ ...f } fragment f on Query { ...f a }"), "a cycle is for validation to refuse");
+        assert!(
+            passes("{ ...f } fragment f on Query { ...f a }"),
+            "a cycle is for validation to refuse"
+        );
     }
 
     #[test]
     fn introspection_may_be_off() {
         assert!(check("{ __schema { types { name } } }", None, false).is_err());
-        assert!(check("{ ...f } fragment f on Query { __type(name: \"U64\") { name } }", None, false).is_err());
+        assert!(
+            check(
+                "{ ...f } fragment f on Query { __type(name: \"U64\") { name } }",
+                None,
+                false
+            )
+            .is_err()
+        );
         assert!(check("{ __typename a }", None, false).is_ok());
     }
 

@@ -20,7 +20,10 @@ impl Refused {
     /// What a response says, for a command that did not succeed.
     pub(crate) fn of(response: &Response) -> Refused {
         let fault = response.fault().cloned().unwrap_or_else(|| {
-            Fault::new(ErrorCode::Internal, "the command ended without an outcome or an error")
+            Fault::new(
+                ErrorCode::Internal,
+                "the command ended without an outcome or an error",
+            )
         });
         let accepted = response
             .identity
@@ -57,7 +60,10 @@ pub(crate) fn dress(errors: &mut [ServerError]) {
             let mut members = extensions(&refused.fault);
             if let Some((id, idx, replayed)) = refused.accepted {
                 members.set("commandId", id);
-                members.set("recordIdx", idx.map_or(Value::Null, |idx| Value::from(idx.to_string())));
+                members.set(
+                    "recordIdx",
+                    idx.map_or(Value::Null, |idx| Value::from(idx.to_string())),
+                );
                 members.set("replayed", replayed);
             }
             error.extensions = Some(members);
@@ -80,7 +86,10 @@ fn extensions(fault: &Fault) -> ErrorExtensionValues {
     members.set("hint", fault.hint_text());
     members.set("retryable", fault.code.retryable());
     if let Some(details) = &fault.details {
-        members.set("details", Value::from_json(details.to_value()).unwrap_or_default());
+        members.set(
+            "details",
+            Value::from_json(details.to_value()).unwrap_or_default(),
+        );
     }
     members
 }

@@ -66,7 +66,10 @@ async fn get(app: &App, grant: &Grant, head: &mut Parts) -> HttpAnswer {
     }
     match of_query(asked) {
         Ok(request) => {
-            let answer = app.graphql.execute(&grant.caller, request, Allowed::Queries).await;
+            let answer = app
+                .graphql
+                .execute(&grant.caller, request, Allowed::Queries)
+                .await;
             answered(&head.headers, answer)
         }
         Err(fault) => malformed_as(&head.headers, &fault),
@@ -114,7 +117,10 @@ async fn post(app: &App, grant: &Grant, headers: &HeaderMap, body: axum::body::B
     match parse_strict(&bytes) {
         Ok(Value::Object(members)) => match of_members(members) {
             Ok(request) => {
-                let done = app.graphql.execute(&grant.caller, request, Allowed::Mutations).await;
+                let done = app
+                    .graphql
+                    .execute(&grant.caller, request, Allowed::Mutations)
+                    .await;
                 answered(headers, done)
             }
             Err(fault) => malformed_as(headers, &fault),
@@ -136,7 +142,10 @@ async fn many(app: &App, grant: &Grant, headers: &HeaderMap, batch: Vec<Value>) 
     for (at, request) in batch.into_iter().enumerate() {
         let read = match request {
             Value::Object(members) => of_members(members),
-            _ => Err(Fault::new(ErrorCode::InvalidInput, "expected a GraphQL request, an object")),
+            _ => Err(Fault::new(
+                ErrorCode::InvalidInput,
+                "expected a GraphQL request, an object",
+            )),
         };
         match read {
             Ok(request) => requests.push(request),
@@ -145,7 +154,10 @@ async fn many(app: &App, grant: &Grant, headers: &HeaderMap, batch: Vec<Value>) 
     }
     let mut responses = Vec::with_capacity(requests.len());
     for request in requests {
-        let done = app.graphql.execute(&grant.caller, request, Allowed::Mutations).await;
+        let done = app
+            .graphql
+            .execute(&grant.caller, request, Allowed::Mutations)
+            .await;
         responses.push(match done {
             Answer::Executed(response) | Answer::Refused(response) | Answer::NotHere(response) => response,
         });
@@ -187,7 +199,9 @@ fn essence(media: &str) -> String {
 fn accepts(headers: &HeaderMap, media: &str) -> bool {
     let values = headers.get_all(header::ACCEPT).iter();
     let texts = values.filter_map(|value| value.to_str().ok());
-    texts.flat_map(|text| text.split(',')).any(|part| essence(part) == media)
+    texts
+        .flat_map(|text| text.split(','))
+        .any(|part| essence(part) == media)
 }
 
 const RESPONSE_JSON: &str = "application/graphql-response+json";
@@ -201,7 +215,9 @@ fn answered(headers: &HeaderMap, answer_of: Answer) -> HttpAnswer {
         Answer::Refused(response) => answer(headers, StatusCode::OK, &response),
         Answer::NotHere(response) => {
             let mut refused = answer(headers, StatusCode::METHOD_NOT_ALLOWED, &response);
-            refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+            refused
+                .headers_mut()
+                .insert(header::ALLOW, HeaderValue::from_static("POST"));
             refused
         }
     }

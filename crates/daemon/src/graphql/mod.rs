@@ -23,5 +23,5 @@ mod surface;
 mod types;
 mod websocket;
 
-pub use surface::sdl;
 pub(crate) use surface::Surface;
+pub use surface::sdl;

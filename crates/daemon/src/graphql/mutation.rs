@@ -9,8 +9,8 @@ use super::inputs::{
 use super::moment::{Moment, moment};
 use super::scalars::AnyJson;
 use super::types::{
-    ApplyRewritePayload, CollapseSwsPayload, CreateSwsPayload, DiscardSwsPayload, RebaseSwsPayload, ReceiptV0,
-    Submitted, SubmitIntentPayload, Sws, TickReceipt,
+    ApplyRewritePayload, CollapseSwsPayload, CreateSwsPayload, DiscardSwsPayload, RebaseSwsPayload,
+    ReceiptV0, SubmitIntentPayload, Submitted, Sws, TickReceipt,
 };
 use actum_model::{Body, Envelope, ErrorCode, Fault, Outcome, Response};
 use async_graphql::{Context, ID, MergedObject, Object, Result};
@@ -178,7 +178,10 @@ impl GraphMutation {
             correlation: correlation_id,
         };
         let done = submit(moment, "sws.collapse", with_meta(payload, input.meta), names).await?;
-        let after = done.receipt.get("after").and_then(|after| after.get("snapshotId"));
+        let after = done
+            .receipt
+            .get("after")
+            .and_then(|after| after.get("snapshotId"));
         Ok(CollapseSwsPayload {
             committed: is_success(&done.response),
             system_snapshot_id: after.and_then(Value::as_str).map(|id| ID(id.to_owned())),

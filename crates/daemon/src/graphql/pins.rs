@@ -6,7 +6,7 @@
 
 use actum_kernel::state::{SnapshotId, Version};
 use actum_model::graph::ViewName;
-use actum_model::limits::{GRAPH_PINS_MAX, GRAPH_PIN_AGE_MS_MAX};
+use actum_model::limits::{GRAPH_PIN_AGE_MS_MAX, GRAPH_PINS_MAX};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};

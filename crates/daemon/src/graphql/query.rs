@@ -62,7 +62,9 @@ impl GraphQuery {
     }
 
     /// A view at one of its versions.
-    #[graphql(complexity = "cost(&nodes_page, 1).max(cost(&edges_page, 1)).saturating_mul(child_complexity).min(1 << 40)")]
+    #[graphql(
+        complexity = "cost(&nodes_page, 1).max(cost(&edges_page, 1)).saturating_mul(child_complexity).min(1 << 40)"
+    )]
     async fn graph(
         &self,
         ctx: &Context<'_>,
@@ -151,7 +153,9 @@ impl GraphQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "Which view, at which version.")] view: ViewRefInput,
         #[graphql(desc = "Id of the node or edge; of an attachment, what it hangs on.")] id: HexHash,
-        #[graphql(desc = "The sort of entry; what it is in the view if it is not given, a node if it is nothing.")]
+        #[graphql(
+            desc = "The sort of entry; what it is in the view if it is not given, a node if it is nothing."
+        )]
         sort: Option<EntrySort>,
         #[graphql(desc = "Key of the attachment.")] key: Option<String>,
     ) -> Result<ProofOfEntry> {

@@ -116,10 +116,19 @@ mod tests {
 
     #[test]
     fn u64_reads_strings_and_integers_and_writes_strings() {
-        assert_eq!(U64::parse(Value::from("18446744073709551615")).unwrap(), U64(u64::MAX));
+        assert_eq!(
+            U64::parse(Value::from("18446744073709551615")).unwrap(),
+            U64(u64::MAX)
+        );
         assert_eq!(U64::parse(Value::from(7)).unwrap(), U64(7));
         assert_eq!(U64(7).to_value(), Value::from("7"));
-        for bad in [Value::from("07"), Value::from("-1"), Value::from(-1), Value::from(1.5), Value::Null] {
+        for bad in [
+            Value::from("07"),
+            Value::from("-1"),
+            Value::from(-1),
+            Value::from(1.5),
+            Value::Null,
+        ] {
             assert!(U64::parse(bad.clone()).is_err(), "{bad}");
         }
     }

@@ -36,7 +36,9 @@ impl GraphSubscription {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which view; it takes no `snapshotId`.")] view: ViewRefInput,
-        #[graphql(desc = "The first `idx` wanted; only what is new if it is not given.")] from_idx: Option<U64>,
+        #[graphql(desc = "The first `idx` wanted; only what is new if it is not given.")] from_idx: Option<
+            U64,
+        >,
     ) -> Result<impl Stream<Item = Result<RewriteEvent>> + use<>> {
         let follower = Follower::new(Arc::clone(moment(ctx)?), &view, from_idx.map(|idx| idx.0))?;
         Ok(futures_util::stream::unfold(Some(follower), |follower| async {
@@ -124,7 +126,10 @@ impl Follower {
         let first = found.first().map_or(entries, |(view_idx, _)| *view_idx);
         if self.next_view_idx.is_some_and(|wanted| wanted < first) {
             let kept = found.first().map(|(_, row)| row.idx);
-            let message = format!("entries of {} from {} on are no longer kept", self.name, self.next_idx);
+            let message = format!(
+                "entries of {} from {} on are no longer kept",
+                self.name, self.next_idx
+            );
             let details = json!({"firstIdx": kept.unwrap_or(graph.next_rewrite)});
             return Err(Fault::new(ErrorCode::RecordGone, message).with_details(&details));
         }

@@ -29,7 +29,9 @@ fn schema() -> Executable {
 /// The schema as a client sees it, in GraphQL's own language.
 #[must_use]
 pub fn sdl() -> String {
-    let options = async_graphql::SDLExportOptions::new().sorted_fields().use_space_ident();
+    let options = async_graphql::SDLExportOptions::new()
+        .sorted_fields()
+        .use_space_ident();
     let mut text = schema().sdl_with_options(options).trim_end().to_owned();
     text.push('\n');
     text
@@ -75,7 +77,11 @@ impl Surface {
     }
 
     fn check(&self, request: &Request) -> Result<Bounded, ServerError> {
-        bounds::check(&request.query, request.operation_name.as_deref(), self.introspection)
+        bounds::check(
+            &request.query,
+            request.operation_name.as_deref(),
+            self.introspection,
+        )
     }
 
     /// Carries out a query or mutation.
@@ -131,7 +137,11 @@ impl Surface {
 
     /// Carries out an operation of a WebSocket: one answer for a query or mutation, many for a subscription. `true`
     /// stands beside an answer that ends a subscription with errors, or says that nothing was carried out.
-    pub(crate) fn stream(self: &Arc<Self>, caller: &Caller, request: Request) -> BoxStream<'static, (Response, bool)> {
+    pub(crate) fn stream(
+        self: &Arc<Self>,
+        caller: &Caller,
+        request: Request,
+    ) -> BoxStream<'static, (Response, bool)> {
         let subscribes = match self.check(&request) {
             Ok(bounded) => (bounded.operation == Some(OperationType::Subscription)).then_some(bounded),
             Err(error) => return stream::iter([(failed(error), true)]).boxed(),
@@ -211,7 +221,11 @@ mod tests {
         }
         for part in ["fields", "args", "inputFields", "enumValues"] {
             for inner in named[part].as_array().unwrap_or(&Vec::new()) {
-                look(&format!("{path}.{}", inner["name"].as_str().unwrap()), inner, missing);
+                look(
+                    &format!("{path}.{}", inner["name"].as_str().unwrap()),
+                    inner,
+                    missing,
+                );
             }
         }
     }

@@ -114,13 +114,18 @@ impl Connection {
 
     /// Talks until the peer is gone (`Ok`) or there is a reason to end.
     async fn talk(&mut self) -> Result<(), End> {
-        if self.socket.protocol().is_none_or(|found| found.as_bytes() != PROTOCOL.as_bytes()) {
+        if self
+            .socket
+            .protocol()
+            .is_none_or(|found| found.as_bytes() != PROTOCOL.as_bytes())
+        {
             return Err((4406, "Subprotocol not acceptable".to_owned()));
         }
         let mut draining = self.app.core.draining();
         let mut draining = pin!(drained(&mut draining));
         let init_until = Instant::now() + Duration::from_millis(GRAPHQL_INIT_TIMEOUT_MS);
-        let mut ping = tokio::time::interval_at(Instant::now() + self.app.timings.ping, self.app.timings.ping);
+        let mut ping =
+            tokio::time::interval_at(Instant::now() + self.app.timings.ping, self.app.timings.ping);
         let mut check = tokio::time::interval(self.app.timings.token_check);
         loop {
             tokio::select! {
@@ -240,7 +245,10 @@ impl Connection {
             return Err((4409, format!("Subscriber for {id} already exists")));
         }
         if self.operations.len() >= GRAPHQL_OPERATIONS_MAX {
-            return Err((4429, format!("BUSY: expected at most {GRAPHQL_OPERATIONS_MAX} operations")));
+            return Err((
+                4429,
+                format!("BUSY: expected at most {GRAPHQL_OPERATIONS_MAX} operations"),
+            ));
         }
         let request = of_members(members).map_err(|fault| invalid(&fault.message))?;
         self.begun += 1;
@@ -305,7 +313,10 @@ mod tests {
     #[test]
     fn a_token_may_come_as_a_header_or_bare() {
         let of = |payload: Value| authorization(&payload);
-        assert_eq!(of(json!({"Authorization": "Bearer x"})).as_deref(), Some("Bearer x"));
+        assert_eq!(
+            of(json!({"Authorization": "Bearer x"})).as_deref(),
+            Some("Bearer x")
+        );
         assert_eq!(of(json!({"token": "x"})).as_deref(), Some("Bearer x"));
         assert_eq!(of(json!({})), None);
         assert_eq!(of(json!("x")), None);

@@ -4,8 +4,8 @@
 
 use super::problem::{problem, problem_as};
 use super::{Timings, commands, reads, sse, websocket};
-use crate::access::{Access, Grant};
 use crate::access::guard::Head;
+use crate::access::{Access, Grant};
 use crate::core::Core;
 use crate::graphql::http::{MaybeGrant, graphql};
 use crate::graphql::{Surface, explorer};

@@ -120,7 +120,15 @@ impl GraphNode {
         #[graphql(desc = "Which part of them.")] page: Option<PageInput>,
     ) -> Result<Connection<Neighbor>> {
         let kinds = inputs::kinds("kinds", kinds.as_ref())?;
-        Ok(neighbors(moment(ctx)?, &self.version, self.id, direction, &kinds, page.as_ref()).await?)
+        Ok(neighbors(
+            moment(ctx)?,
+            &self.version,
+            self.id,
+            direction,
+            &kinds,
+            page.as_ref(),
+        )
+        .await?)
     }
 }
 

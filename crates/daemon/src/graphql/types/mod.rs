@@ -20,8 +20,8 @@ pub(crate) use graph::GraphSnapshot;
 pub(crate) use history::{HistoryCommand, history};
 pub(crate) use kernel_info::KernelInfo;
 pub(crate) use payloads::{
-    ApplyRewritePayload, CollapseSwsPayload, CreateSwsPayload, DiscardSwsPayload, RebaseSwsPayload, Submitted,
-    SubmitIntentPayload,
+    ApplyRewritePayload, CollapseSwsPayload, CreateSwsPayload, DiscardSwsPayload, RebaseSwsPayload,
+    SubmitIntentPayload, Submitted,
 };
 pub(crate) use proof::{ProofOfEntry, proof};
 pub(crate) use receipt::{Receipt, ReceiptV0, TickReceipt};

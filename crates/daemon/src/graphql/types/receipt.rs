@@ -22,7 +22,10 @@ fn number(value: &Value, name: &str) -> Option<u64> {
 }
 
 fn hash(value: &Value, name: &str) -> HexHash {
-    let read = value.get(name).and_then(Value::as_str).and_then(|text| text.parse().ok());
+    let read = value
+        .get(name)
+        .and_then(Value::as_str)
+        .and_then(|text| text.parse().ok());
     HexHash(read.unwrap_or(Hash::ZERO))
 }
 
@@ -36,7 +39,9 @@ fn sort(value: &Value) -> EntrySort {
 
 fn list<T>(value: &Value, name: &str, read: impl Fn(&Value) -> T) -> Vec<T> {
     let items = value.get(name).and_then(Value::as_array);
-    items.map(|items| items.iter().map(read).collect()).unwrap_or_default()
+    items
+        .map(|items| items.iter().map(read).collect())
+        .unwrap_or_default()
 }
 
 /// A version of a view.
@@ -336,7 +341,11 @@ impl Receipt {
     }
 
     fn result(&self) -> Value {
-        self.row.data.as_ref().map(actum_model::Json::to_value).unwrap_or_default()
+        self.row
+            .data
+            .as_ref()
+            .map(actum_model::Json::to_value)
+            .unwrap_or_default()
     }
 }
 
