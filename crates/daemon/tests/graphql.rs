@@ -12,6 +12,8 @@ mod transport_support;
 
 use actum_daemon::access::{Mode, tokens};
 use actum_daemon::transport::Timings;
+use actum_graph::{AttachmentKey, EntryKey, NodeId, ViewProof, verify::Expectation};
+use actum_model::Hash;
 use serde_json::{Value, json};
 use transport_support::{Answer, Daemon, JSON};
 
@@ -559,8 +561,8 @@ async fn nodes_edges_attachments_neighbours_and_proofs_are_read() {
         attachments(view: {kind: SYSTEM}, target: $id) { nodes { target value } }
         graph(view: {kind: SYSTEM}, edgeFilter: {from: $id}, nodeFilter: {hasKeys: [\"k\"]}) { digest edges { nodes { id } } nodes { nodes { id } } }
         there: proof(view: {kind: SYSTEM}, id: $id) { present sort valueHash digest proof }
-        absent: proof(view: {kind: SYSTEM}, id: $none) { present valueHash digest }
-        under: proof(view: {kind: SYSTEM}, id: $id, key: \"k\") { present sort proof } }";
+        absent: proof(view: {kind: SYSTEM}, id: $none) { present valueHash digest proof }
+        under: proof(view: {kind: SYSTEM}, id: $id, key: \"k\") { present sort valueHash proof } }";
     let none = "0".repeat(64);
     let found = data(
         ask(
@@ -587,9 +589,21 @@ async fn nodes_edges_attachments_neighbours_and_proofs_are_read() {
     assert_eq!(found["there"]["digest"], found["graph"]["digest"]);
     assert_eq!(found["absent"]["present"], false);
     assert_eq!(found["under"]["sort"], "ATTACHMENT");
-    for (name, id, expectation) in [("there", &ids[0], true), ("under", &ids[0], true)] {
-        assert_eq!(found[name]["present"], expectation, "{id}");
-        assert!(found[name]["proof"]["path"].is_object(), "{}", found[name]);
+    let digest: Hash = found["there"]["digest"].as_str().unwrap().parse().unwrap();
+    let hash: Hash = ids[0].parse().unwrap();
+    let under = AttachmentKey::parse("k").unwrap();
+    let value = found["under"]["valueHash"].as_str().unwrap().parse().unwrap();
+    for (name, key, expected) in [
+        ("there", EntryKey::Node(NodeId(hash)), Expectation::Present(hash)),
+        ("absent", EntryKey::Node(NodeId(Hash::ZERO)), Expectation::Absent),
+        (
+            "under",
+            EntryKey::Attachment(NodeId(hash).into(), under),
+            Expectation::Present(value),
+        ),
+    ] {
+        let proof: ViewProof = serde_json::from_value(found[name]["proof"].clone()).unwrap();
+        actum_graph::verify(&digest, &key, expected, &proof).unwrap();
     }
     daemon.finish().await;
 }
@@ -628,7 +642,7 @@ async fn graphql_over_http_keeps_to_its_specification() {
     let post = async |headers: &[(&str, &str)], body: &str| -> Answer {
         daemon.request("POST", "/graphql", headers, body.to_owned()).await
     };
-    let good = r#"{"query": "query Q($n: Int) { kernelInfo { version } }", "operationName": "Q", "variables": {"n": 1}, "extensions": {}, "more": 1}"#;
+    let good = r#"{"query": "query Q($n: Int) { listSws(page: {first: $n}) { id } }", "operationName": "Q", "variables": {"n": 1}, "extensions": {}, "more": 1}"#;
     let answer = post(&[JSON], good).await;
     assert_eq!(
         (answer.status, answer.header("content-type")),
@@ -642,6 +656,10 @@ async fn graphql_over_http_keeps_to_its_specification() {
     let wrong = r#"{"query": "{ frobnicate }"}"#;
     assert_eq!(post(&[JSON], wrong).await.status, 200);
     assert_eq!(post(&[JSON, RESPONSE], wrong).await.status, 400);
+    assert!(
+        post(&[JSON], wrong).await.json().get("data").is_none(),
+        "nothing was carried out"
+    );
     let missing = r#"{"query": "{ sws(id: 9) { id } }"}"#;
     assert_eq!(
         post(&[JSON, RESPONSE], missing).await.status,

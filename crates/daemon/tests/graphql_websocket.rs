@@ -11,6 +11,7 @@
 mod transport_support;
 
 use actum_daemon::access::{Mode, tokens};
+use actum_daemon::core::CoreOptions;
 use actum_daemon::transport::Timings;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -159,6 +160,39 @@ async fn without_an_idx_only_what_is_new_comes_and_a_closed_working_set_ends_it(
         }
     }
     assert_eq!(kinds, [json!("COLLAPSE"), json!("COLLAPSE")]);
+    daemon.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_log_was_cut_a_subscription_says_so_and_from_where_it_goes_on() {
+    let few = |options: &mut CoreOptions| options.config.graph_rewrites_max = 8;
+    let daemon = Daemon::start_with(Mode::Dev, Timings::default(), few).await;
+    create(&daemon).await;
+    for n in 0..20 {
+        write(&daemon, 0, n).await;
+    }
+    let mut socket = ready(&daemon).await;
+    let from = |idx: u64| {
+        format!("subscription {{ rewrites(view: {{kind: SWS, swsId: 0}}, fromIdx: {idx}) {{ idx }} }}")
+    };
+    for (id, idx) in [("zero", 0), ("some", 5)] {
+        subscribe(&mut socket, id, &from(idx)).await;
+        let message = socket.next().await;
+        assert_eq!((&message["id"], &message["type"]), (&json!(id), &json!("error")));
+        assert_eq!(
+            message["payload"][0]["extensions"]["code"], "RECORD_GONE",
+            "{message}"
+        );
+    }
+    subscribe(&mut socket, "kept", &from(15)).await;
+    for n in 15..20 {
+        assert_eq!(idx(&mut socket).await, n);
+    }
+    // The follower goes on although what it had last is cut off by now.
+    for n in 20..60 {
+        write(&daemon, 0, n).await;
+        assert_eq!(idx(&mut socket).await, n);
+    }
     daemon.finish().await;
 }
 
