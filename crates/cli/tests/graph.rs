@@ -37,7 +37,7 @@ fn http(url: &str, method: &str, headers: &[(&str, &str)], body: &str) -> (u16, 
 }
 
 /// Asks a daemon; gives the whole answer.
-fn ask(daemon: &Daemon, query: &str, variables: Value) -> Value {
+fn ask(daemon: &Daemon, query: &str, variables: &Value) -> Value {
     let body = json!({"query": query, "variables": variables}).to_string();
     let (status, text) = http(
         &daemon.url(),
@@ -52,7 +52,7 @@ fn ask(daemon: &Daemon, query: &str, variables: Value) -> Value {
 /// Asks for what must be there; gives the data.
 #[track_caller]
 fn data(daemon: &Daemon, query: &str) -> Value {
-    let answer = ask(daemon, query, json!({}));
+    let answer = ask(daemon, query, &json!({}));
     assert_eq!(answer.get("errors"), None, "{query}\n{answer}");
     answer["data"].clone()
 }
@@ -60,7 +60,7 @@ fn data(daemon: &Daemon, query: &str) -> Value {
 /// Asks for what must be refused; gives the code.
 #[track_caller]
 fn code(daemon: &Daemon, query: &str) -> String {
-    let answer = ask(daemon, query, json!({}));
+    let answer = ask(daemon, query, &json!({}));
     answer["errors"][0]["extensions"]["code"]
         .as_str()
         .unwrap_or_else(|| panic!("{query}\n{answer}"))
@@ -85,7 +85,7 @@ fn create(daemon: &Daemon) -> u64 {
 
 /// Carries out operations; gives the receipt.
 #[track_caller]
-fn rewrite(daemon: &Daemon, id: u64, ops: Value) -> Value {
+fn rewrite(daemon: &Daemon, id: u64, ops: &Value) -> Value {
     let query =
         "mutation($view: ViewRefInput!, $ops: [JSON!]!) { applyRewrite(view: $view, rewrite: {ops: $ops}) {
         accepted receipt { rewriteIdx view swsId viewIdx viewDigest snapshotId policyId rulePackId
@@ -93,7 +93,7 @@ fn rewrite(daemon: &Daemon, id: u64, ops: Value) -> Value {
     let answer = ask(
         daemon,
         query,
-        json!({"view": {"kind": "SWS", "swsId": id}, "ops": ops}),
+        &json!({"view": {"kind": "SWS", "swsId": id}, "ops": ops}),
     );
     assert_eq!(answer["data"]["applyRewrite"]["accepted"], true, "{answer}");
     answer["data"]["applyRewrite"]["receipt"].clone()
@@ -106,7 +106,7 @@ fn add(text: &str) -> Value {
 /// Adds nodes; gives their ids.
 fn add_nodes(daemon: &Daemon, id: u64, texts: &[&str]) -> Vec<String> {
     let ops: Vec<Value> = texts.iter().map(|text| add(text)).collect();
-    let receipt = rewrite(daemon, id, ops.into());
+    let receipt = rewrite(daemon, id, &ops.into());
     let results = receipt["results"].as_array().unwrap().iter();
     results
         .map(|result| result["id"].as_str().unwrap().to_owned())
@@ -163,7 +163,7 @@ fn set(target: &str, key: &str, value: u64) -> Value {
 fn script(daemon: &Daemon) -> Vec<Value> {
     let mut told = Vec::new();
     let first = create(daemon);
-    told.push(rewrite(daemon, first, json!([add("a"), add("b")])));
+    told.push(rewrite(daemon, first, &json!([add("a"), add("b")])));
     let ids: Vec<String> = ["a", "b"]
         .iter()
         .flat_map(|text| add_nodes(daemon, first, &[text]))
@@ -171,12 +171,12 @@ fn script(daemon: &Daemon) -> Vec<Value> {
     told.push(rewrite(
         daemon,
         first,
-        json!([{"op": "AddEdge", "data": {"from": ids[0], "to": ids[1], "kind": "next"}}, set(&ids[0], "k", 1)]),
+        &json!([{"op": "AddEdge", "data": {"from": ids[0], "to": ids[1], "kind": "next"}}, set(&ids[0], "k", 1)]),
     ));
     told.push(collapse(daemon, first));
     let (second, third) = (create(daemon), create(daemon));
-    told.push(rewrite(daemon, second, json!([set(&ids[0], "k", 2)])));
-    told.push(rewrite(daemon, third, json!([set(&ids[0], "k", 3)])));
+    told.push(rewrite(daemon, second, &json!([set(&ids[0], "k", 2)])));
+    told.push(rewrite(daemon, third, &json!([set(&ids[0], "k", 3)])));
     told.push(collapse(daemon, second));
     told.push(collapse(daemon, third));
     told.push(data(
@@ -216,7 +216,7 @@ fn m1_p1_rewrites_are_an_append_only_prefix() {
     let mut before = log(&daemon, &sws(id));
     assert_eq!(before, json!([]));
     for text in ["a", "b", "a", "c"] {
-        rewrite(&daemon, id, json!([add(text)]));
+        rewrite(&daemon, id, &json!([add(text)]));
         let after = log(&daemon, &sws(id));
         let (old, new) = (before.as_array().unwrap(), after.as_array().unwrap());
         assert_eq!(new[..old.len()], old[..]);
@@ -245,7 +245,7 @@ fn m1_p3_what_is_written_to_an_sws_is_seen_there_alone() {
     let before = digest(&daemon, SYSTEM);
     let (one, other) = (create(&daemon), create(&daemon));
     assert_eq!((one, other), (0, 1));
-    let receipt = rewrite(&daemon, one, json!([add("a")]));
+    let receipt = rewrite(&daemon, one, &json!([add("a")]));
     assert_eq!(digest(&daemon, SYSTEM), before);
     assert_eq!(digest(&daemon, &sws(other)), before);
     assert_ne!(digest(&daemon, &sws(one)), before);
@@ -420,8 +420,8 @@ fn known_conflict(daemon: &Daemon) -> Value {
     let node = add_nodes(daemon, base, &["a"]).remove(0);
     collapse(daemon, base);
     let (one, other) = (create(daemon), create(daemon));
-    rewrite(daemon, one, json!([set(&node, "k", 1)]));
-    rewrite(daemon, other, json!([set(&node, "k", 2)]));
+    rewrite(daemon, one, &json!([set(&node, "k", 1)]));
+    rewrite(daemon, other, &json!([set(&node, "k", 2)]));
     assert_eq!(collapse(daemon, one)["committed"], true);
     let before = digest(daemon, SYSTEM);
     let refused = collapse(daemon, other);

@@ -26,9 +26,9 @@ async fn ask(daemon: &Daemon, query: &str, variables: Value) -> Value {
 }
 
 #[track_caller]
-fn data(answer: Value) -> Value {
+fn data(mut answer: Value) -> Value {
     assert_eq!(answer.get("errors"), None, "{answer}");
-    answer["data"].clone()
+    answer["data"].take()
 }
 
 /// The code of the only error, which has a hint.
@@ -730,7 +730,7 @@ async fn graphql_over_http_keeps_to_its_specification() {
         answers[0]["data"].is_object() && answers[1]["errors"].is_array(),
         "{answers}"
     );
-    let long = format!("[{}]", vec![good; 11].join(","));
+    let long = format!("[{}]", [good; 11].join(","));
     assert_eq!(post(&[JSON], &long).await.status, 400);
     daemon.finish().await;
 }
