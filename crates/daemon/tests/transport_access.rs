@@ -196,10 +196,10 @@ async fn a_bind_beyond_loopback_without_a_token_is_refused() {
     let daemon = Daemon::dev().await;
     let bind = async |mode| {
         let options = Options {
-            introspection: true,
             bind: "0.0.0.0:0".parse().unwrap(),
             access: Arc::new(Access::new(mode, daemon.data.path(), &[])),
             timings: Timings::default(),
+            introspection: true,
         };
         listen(daemon.core.clone(), options).await
     };

@@ -367,10 +367,10 @@ async fn an_address_in_use_is_said_clearly() {
     use actum_daemon::access::{Access, Mode};
     let daemon = Daemon::dev().await;
     let options = actum_daemon::transport::Options {
-        introspection: true,
         bind: daemon.address,
         access: std::sync::Arc::new(Access::new(Mode::Dev, daemon.data.path(), &[])),
         timings: actum_daemon::transport::Timings::default(),
+        introspection: true,
     };
     let fault = actum_daemon::transport::listen(daemon.core.clone(), options)
         .await

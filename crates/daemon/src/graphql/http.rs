@@ -12,7 +12,7 @@ use crate::transport::graphql::{App, Peer, common_headers, problem, read_whole};
 use actum_model::json::{parse_strict, shorten};
 use actum_model::limits::GRAPHQL_BATCH_MAX;
 use actum_model::{ErrorCode, Fault};
-use async_graphql::{Request, Response, Variables};
+use async_graphql::{Request, Response, ServerError, Variables};
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{Extension, FromRequestParts, Query, State};
 use axum::http::request::Parts;
@@ -70,7 +70,7 @@ async fn get(app: &App, grant: &Grant, head: &mut Parts) -> HttpAnswer {
                 .graphql
                 .execute(&grant.caller, request, Allowed::Queries)
                 .await;
-            answered(&head.headers, answer)
+            answered(&head.headers, &answer)
         }
         Err(fault) => malformed_as(&head.headers, &fault),
     }
@@ -103,7 +103,7 @@ async fn post(app: &App, grant: &Grant, headers: &HeaderMap, body: axum::body::B
         let found = shorten(media.unwrap_or("none"));
         let message = format!("expected `Content-Type: application/json`, got `{found}`");
         let fault = Fault::new(ErrorCode::InvalidInput, message).with_hint("name the type of the body");
-        return answer(headers, StatusCode::UNSUPPORTED_MEDIA_TYPE, &refusal(&fault));
+        return refuse(headers, StatusCode::UNSUPPORTED_MEDIA_TYPE, &fault);
     }
     let bytes = match tokio::time::timeout(app.timings.body, read_whole(body)).await {
         Ok(Ok(bytes)) => bytes,
@@ -111,7 +111,7 @@ async fn post(app: &App, grant: &Grant, headers: &HeaderMap, body: axum::body::B
         Err(_late) => {
             let message = format!("expected the body within {} s", app.timings.body.as_secs());
             let fault = Fault::new(ErrorCode::InvalidJson, message);
-            return answer(headers, StatusCode::REQUEST_TIMEOUT, &refusal(&fault));
+            return refuse(headers, StatusCode::REQUEST_TIMEOUT, &fault);
         }
     };
     match parse_strict(&bytes) {
@@ -121,7 +121,7 @@ async fn post(app: &App, grant: &Grant, headers: &HeaderMap, body: axum::body::B
                     .graphql
                     .execute(&grant.caller, request, Allowed::Mutations)
                     .await;
-                answered(headers, done)
+                answered(headers, &done)
             }
             Err(fault) => malformed_as(headers, &fault),
         },
@@ -152,16 +152,12 @@ async fn many(app: &App, grant: &Grant, headers: &HeaderMap, batch: Vec<Value>) 
             Err(fault) => return malformed(headers, format!("/{at}: {}", fault.message)),
         }
     }
-    let mut responses = Vec::with_capacity(requests.len());
+    let mut done = Vec::with_capacity(requests.len());
     for request in requests {
-        let done = app
-            .graphql
-            .execute(&grant.caller, request, Allowed::Mutations)
-            .await;
-        responses.push(match done {
-            Answer::Executed(response) | Answer::Refused(response) | Answer::NotHere(response) => response,
-        });
+        let execution = app.graphql.execute(&grant.caller, request, Allowed::Mutations);
+        done.push(execution.await);
     }
+    let responses: Vec<Written<'_>> = done.iter().map(written).collect();
     answer(headers, StatusCode::OK, &responses)
 }
 
@@ -206,21 +202,36 @@ fn accepts(headers: &HeaderMap, media: &str) -> bool {
 
 const RESPONSE_JSON: &str = "application/graphql-response+json";
 
-fn answered(headers: &HeaderMap, answer_of: Answer) -> HttpAnswer {
-    match answer_of {
-        Answer::Executed(response) => answer(headers, StatusCode::OK, &response),
-        Answer::Refused(response) if accepts(headers, RESPONSE_JSON) => {
-            answer(headers, StatusCode::BAD_REQUEST, &response)
-        }
-        Answer::Refused(response) => answer(headers, StatusCode::OK, &response),
-        Answer::NotHere(response) => {
-            let mut refused = answer(headers, StatusCode::METHOD_NOT_ALLOWED, &response);
-            refused
-                .headers_mut()
-                .insert(header::ALLOW, HeaderValue::from_static("POST"));
-            refused
-        }
+/// An answer as it stands on the wire: where nothing was carried out there is no `data`.
+#[derive(serde::Serialize)]
+#[serde(untagged)]
+enum Written<'a> {
+    Executed(&'a Response),
+    Refused { errors: &'a [ServerError] },
+}
+
+fn written(answer: &Answer) -> Written<'_> {
+    match answer {
+        Answer::Executed(response) => Written::Executed(response),
+        Answer::Refused(response) | Answer::NotHere(response) => Written::Refused {
+            errors: &response.errors,
+        },
     }
+}
+
+fn answered(headers: &HeaderMap, done: &Answer) -> HttpAnswer {
+    let status = match done {
+        Answer::Executed(_) => StatusCode::OK,
+        Answer::Refused(_) if accepts(headers, RESPONSE_JSON) => StatusCode::BAD_REQUEST,
+        Answer::Refused(_) => StatusCode::OK,
+        Answer::NotHere(_) => StatusCode::METHOD_NOT_ALLOWED,
+    };
+    let mut whole = answer(headers, status, &written(done));
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        let allowed = HeaderValue::from_static("POST");
+        whole.headers_mut().insert(header::ALLOW, allowed);
+    }
+    whole
 }
 
 fn answer(headers: &HeaderMap, status: StatusCode, response: &impl serde::Serialize) -> HttpAnswer {
@@ -235,8 +246,9 @@ fn answer(headers: &HeaderMap, status: StatusCode, response: &impl serde::Serial
     }
 }
 
-fn refusal(fault: &Fault) -> Response {
-    Response::from_errors(vec![request_error(fault)])
+fn refuse(headers: &HeaderMap, status: StatusCode, fault: &Fault) -> HttpAnswer {
+    let errors = [request_error(fault)];
+    answer(headers, status, &Written::Refused { errors: &errors })
 }
 
 fn malformed(headers: &HeaderMap, message: String) -> HttpAnswer {
@@ -248,7 +260,7 @@ fn malformed_as(headers: &HeaderMap, fault: &Fault) -> HttpAnswer {
         ErrorCode::MessageTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         _ => StatusCode::BAD_REQUEST,
     };
-    answer(headers, status, &refusal(fault))
+    refuse(headers, status, fault)
 }
 
 fn not_allowed(message: &str) -> HttpAnswer {

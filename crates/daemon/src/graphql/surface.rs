@@ -104,16 +104,10 @@ impl Surface {
             }
             _ => {}
         }
-        let response = self.run(caller, request, bounded).await;
-        let refused = response.errors.iter().any(|error| error.path.is_empty());
-        if refused {
-            Answer::Refused(response)
-        } else {
-            Answer::Executed(response)
-        }
+        self.run(caller, request, bounded).await
     }
 
-    async fn run(&self, caller: &Caller, mut request: Request, bounded: Bounded) -> Response {
+    async fn run(&self, caller: &Caller, mut request: Request, bounded: Bounded) -> Answer {
         let moment = Moment::of_request(&self.core, caller, &self.pins);
         request.set_parsed_query(bounded.document);
         let execution = self.schema.execute(request.data(Arc::new(moment)));
@@ -124,15 +118,16 @@ impl Surface {
             let most = Duration::from_millis(GRAPHQL_TIMEOUT_MS);
             match tokio::time::timeout(most, execution).await {
                 Ok(response) => response,
-                Err(_late) => {
-                    let mut late = request_error(&too_long());
-                    late.path = vec![async_graphql::PathSegment::Field("query".to_owned())];
-                    failed(late)
-                }
+                Err(_late) => return Answer::Executed(failed(request_error(&too_long()))),
             }
         };
         dress(&mut response.errors);
-        response
+        // An error without a place in the answer was found before anything was carried out.
+        if response.errors.iter().any(|error| error.path.is_empty()) {
+            Answer::Refused(response)
+        } else {
+            Answer::Executed(response)
+        }
     }
 
     /// Carries out an operation of a WebSocket: one answer for a query or mutation, many for a subscription. `true`
@@ -208,7 +203,8 @@ mod tests {
         let mut missing = Vec::new();
         for named in found["__schema"]["types"].as_array().unwrap() {
             let name = named["name"].as_str().unwrap();
-            if !name.starts_with("__") {
+            // What begins so, and `ID`, is GraphQL's own.
+            if !name.starts_with("__") && name != "ID" {
                 look(name, named, &mut missing);
             }
         }

@@ -276,14 +276,29 @@ impl Connection {
     }
 }
 
+/// A message about an operation. Written as it is, so that fields stay in the order they were asked for.
+#[derive(serde::Serialize)]
+struct Spoken<'a, T> {
+    id: &'a str,
+    r#type: &'static str,
+    payload: T,
+}
+
+impl<T: serde::Serialize> Spoken<'_, T> {
+    fn written(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
 /// An answer as a message: `next`, or `error` where nothing was carried out or a subscription ended.
 fn spoken(id: &str, response: &Response, failed: bool) -> String {
-    let message = if failed {
-        json!({"id": id, "type": "error", "payload": response.errors})
+    if failed {
+        let (r#type, payload) = ("error", &response.errors);
+        Spoken { id, r#type, payload }.written()
     } else {
-        json!({"id": id, "type": "next", "payload": response})
-    };
-    message.to_string()
+        let (r#type, payload) = ("next", response);
+        Spoken { id, r#type, payload }.written()
+    }
 }
 
 /// What `connection_init` says instead of an `Authorization` header: the same under `authorization`, in any case, or

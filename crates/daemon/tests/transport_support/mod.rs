@@ -44,10 +44,16 @@ impl Daemon {
     }
 
     pub async fn start(mode: Mode, timings: Timings) -> Daemon {
+        Daemon::start_with(mode, timings, |_| {}).await
+    }
+
+    /// The same with a core that is opened in another way.
+    pub async fn start_with(mode: Mode, timings: Timings, change: impl FnOnce(&mut CoreOptions)) -> Daemon {
         let data = tempfile::tempdir().unwrap();
         let mut options = CoreOptions::new(data.path());
         options.segment_bytes = 4 * 1024 * 1024;
         options.allow_uncaged = true;
+        change(&mut options);
         let core = open(&options).unwrap();
         let access = Access::new(mode, data.path(), &["actum.example".to_owned()]);
         let options = Options {
