@@ -55,6 +55,11 @@ pub(crate) fn bytes(n: u64) -> String {
     }
 }
 
+/// What stands at a JSON pointer; null where nothing does.
+pub(crate) fn at<'a>(value: &'a Value, pointer: &str) -> &'a Value {
+    value.pointer(pointer).unwrap_or(&Value::Null)
+}
+
 /// A text member; empty where it is not there.
 pub(crate) fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()

@@ -4,7 +4,7 @@ use super::graph::reference;
 use crate::context::Context;
 use crate::failure::{Done, Exit};
 use crate::remote::{Remote, block_on};
-use crate::shape::{self, text};
+use crate::shape::{self, at, text};
 use crate::table;
 use actum_model::graph::ViewName;
 use clap::Args as ClapArgs;
@@ -38,12 +38,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
         let remote = Remote::connect(context).await?;
         Ok(remote.client.graphql(QUERY, &variables).await?)
     })?;
-    let page = &data["rewritesConnection"];
+    let page = at(&data, "/rewritesConnection");
     if !out.human() {
         out.json_rows(page, "nodes")?;
         return Ok(Exit::Ok);
     }
-    let rows = page["nodes"].as_array().cloned().unwrap_or_default();
+    let rows = at(page, "/nodes").as_array().cloned().unwrap_or_default();
     if rows.is_empty() {
         out.say(format_args!("no rewrites of {}", args.view));
         return Ok(Exit::Ok);
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
             text(row, "idx").to_owned(),
             text(row, "viewIdx").to_owned(),
             text(row, "kind").to_lowercase(),
-            row["swsId"]
+            at(row, "/swsId")
                 .as_str()
                 .map_or("system".to_owned(), |id| format!("sws:{id}")),
             text(row, "digest").chars().take(12).collect(),
@@ -68,10 +68,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
     for line in table::lines(out, &table) {
         out.line(line)?;
     }
-    if page["pageInfo"]["hasNextPage"] == true {
+    if at(page, "/pageInfo/hasNextPage") == true {
         out.say(format_args!(
             "there are more: --after {}",
-            text(&page["pageInfo"], "endCursor")
+            text(at(page, "/pageInfo"), "endCursor")
         ));
     }
     Ok(Exit::Ok)
@@ -80,7 +80,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
 /// The operations in short: their names with how often each comes.
 fn operations(row: &Value) -> String {
     let mut counted: Vec<(&str, usize)> = Vec::new();
-    for op in row["ops"].as_array().into_iter().flatten() {
+    for op in at(row, "/ops").as_array().into_iter().flatten() {
         let name = text(op, "op");
         match counted.iter_mut().find(|(known, _)| *known == name) {
             Some((_, count)) => *count += 1,

@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::failure::{Done, Exit, Failure};
 use crate::mint;
 use crate::remote::{Remote, block_on, data_of};
-use crate::shape::{self, text};
+use crate::shape::{self, at, text};
 use crate::table;
 use clap::{Args as ClapArgs, Subcommand};
 use serde_json::{Value, json};
@@ -96,14 +96,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
                     context,
                     format_args!(
                         "sws:{id} begins at System {}",
-                        text(&receipt["base"], "snapshotId")
+                        text(at(&receipt, "/base"), "snapshotId")
                     ),
                 )
             }
             What::Discard { id, reason } => {
                 let mut payload = json!({"swsId": id});
                 if let Some(reason) = reason {
-                    payload["reason"] = reason.as_str().into();
+                    set(&mut payload, "reason", reason.as_str().into());
                 }
                 change(&remote, "discard", payload, context).await?;
                 said(context, format_args!("sws:{id} is discarded"))
@@ -135,11 +135,18 @@ async fn change(remote: &Remote, verb: &str, payload: Value, context: &Context) 
     data_of(answer)
 }
 
+fn set(payload: &mut Value, name: &str, value: Value) {
+    if let Value::Object(members) = payload {
+        members.insert(name.to_owned(), value);
+    }
+}
+
 async fn create(remote: &Remote, meta: Option<&str>, context: &Context) -> Result<(), Failure> {
     let mut payload = json!({});
     if let Some(meta) = meta {
-        payload["meta"] = serde_json::from_str(meta)
+        let meta = serde_json::from_str(meta)
             .map_err(|error| Failure::usage(format!("--meta is no JSON: {error}")))?;
+        set(&mut payload, "meta", meta);
     }
     let receipt = change(remote, "create", payload, context).await?;
     // Only the number stands on standard output, so that a script can take it.
@@ -157,11 +164,11 @@ async fn list(remote: &Remote, active: bool, page: Value, context: &Context) -> 
         .client
         .graphql(&query, &json!({"state": state, "page": page}))
         .await?;
-    let page = &data["swsConnection"];
+    let page = at(&data, "/swsConnection");
     if !out.human() {
         return out.json_rows(page, "nodes");
     }
-    let rows = page["nodes"].as_array().cloned().unwrap_or_default();
+    let rows = at(page, "/nodes").as_array().cloned().unwrap_or_default();
     if rows.is_empty() {
         out.say("no shadow working sets; make one with `actum sws create`");
         return Ok(());
@@ -180,10 +187,10 @@ async fn list(remote: &Remote, active: bool, page: Value, context: &Context) -> 
     table::lines(out, &table)
         .into_iter()
         .try_for_each(|line| out.line(line))?;
-    if page["pageInfo"]["hasNextPage"] == true {
+    if at(page, "/pageInfo/hasNextPage") == true {
         out.say(format_args!(
             "there are more: --after {}",
-            text(&page["pageInfo"], "endCursor")
+            text(at(page, "/pageInfo"), "endCursor")
         ));
     }
     Ok(())
@@ -193,7 +200,7 @@ async fn show(remote: &Remote, id: &str, context: &Context) -> Result<(), Failur
     let out = &context.out;
     let query = format!("query($id: ID!) {{ sws(id: $id) {{ {ROW} }} }}");
     let data = remote.client.graphql(&query, &json!({"id": id})).await?;
-    let sws = &data["sws"];
+    let sws = at(&data, "/sws");
     if !out.human() {
         return out.json(sws);
     }
@@ -211,8 +218,8 @@ async fn show(remote: &Remote, id: &str, context: &Context) -> Result<(), Failur
             ),
         ),
     ];
-    if !sws["meta"].is_null() {
-        pairs.push(("meta", shape::brief(&shape::plain(&sws["meta"]), 400)));
+    if !at(sws, "/meta").is_null() {
+        pairs.push(("meta", shape::brief(&shape::plain(at(sws, "/meta")), 400)));
     }
     table::pairs(out, &pairs)
         .into_iter()
@@ -225,11 +232,11 @@ async fn diff(remote: &Remote, id: &str, page: Value, context: &Context) -> Resu
         .client
         .graphql(DIFF, &json!({"id": id, "page": page}))
         .await?;
-    let page = &data["diffSws"]["changes"];
+    let page = at(&data, "/diffSws/changes");
     if !out.human() {
         return out.json_rows(page, "nodes");
     }
-    let rows = page["nodes"].as_array().cloned().unwrap_or_default();
+    let rows = at(page, "/nodes").as_array().cloned().unwrap_or_default();
     if rows.is_empty() {
         out.say(format_args!("sws:{id} changed nothing"));
         return Ok(());
@@ -240,14 +247,16 @@ async fn diff(remote: &Remote, id: &str, page: Value, context: &Context) -> Resu
             "REMOVED" => out.paint.red("-"),
             _ => out.paint.yellow("~"),
         };
-        let key = row["key"].as_str().map_or(String::new(), |key| format!(" {key}"));
+        let key = at(row, "/key")
+            .as_str()
+            .map_or(String::new(), |key| format!(" {key}"));
         let sort = text(row, "sort").to_lowercase();
         out.line(format_args!("{sign} {sort} {}{key}", text(row, "id")))?;
     }
-    if page["pageInfo"]["hasNextPage"] == true {
+    if at(page, "/pageInfo/hasNextPage") == true {
         out.say(format_args!(
             "there are more: --after {}",
-            text(&page["pageInfo"], "endCursor")
+            text(at(page, "/pageInfo"), "endCursor")
         ));
     }
     Ok(())
@@ -264,7 +273,7 @@ async fn collapse(remote: &Remote, id: &str, context: &Context) -> Result<(), Fa
         out.json(&answer)?;
     } else if let Some(conflicts) = answer.pointer("/data/conflicts").and_then(Value::as_array) {
         for conflict in conflicts {
-            let key = conflict["key"]
+            let key = at(conflict, "/key")
                 .as_str()
                 .map_or(String::new(), |key| format!(" {key}"));
             let place = format!("{} {}{key}", text(conflict, "sort"), text(conflict, "id"));
@@ -275,7 +284,7 @@ async fn collapse(remote: &Remote, id: &str, context: &Context) -> Result<(), Fa
         }
     }
     let receipt = data_of(answer)?;
-    let after = &receipt["after"];
+    let after = at(&receipt, "/after");
     said(
         context,
         format_args!(

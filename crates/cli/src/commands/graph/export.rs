@@ -5,7 +5,7 @@ use super::pages::{self, Whole};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::remote::Remote;
-use crate::shape::text;
+use crate::shape::{at, text};
 use actum_model::ErrorCode;
 use clap::{Args as ClapArgs, ValueEnum};
 use serde_json::{Value, json};
@@ -42,8 +42,8 @@ pub(super) async fn run(remote: &Remote, args: &Args, context: &Context) -> Resu
     let whole = pages::read(remote, &args.of.reference(), context).await?;
     let bytes = match args.format {
         Form::Dot => dot(&whole).into_bytes(),
-        Form::Json => format!("{:#}\n", document(whole)).into_bytes(),
-        Form::Cbor => serde_ipld_dagcbor::to_vec(&document(whole)).map_err(|error| {
+        Form::Json => format!("{:#}\n", document(&whole)).into_bytes(),
+        Form::Cbor => serde_ipld_dagcbor::to_vec(&document(&whole)).map_err(|error| {
             Failure::new(ErrorCode::Internal, format!("the view has no CBOR form: {error}"))
         })?,
     };
@@ -54,11 +54,11 @@ pub(super) async fn run(remote: &Remote, args: &Args, context: &Context) -> Resu
 }
 
 /// `{"actum": "graph", "version", "view", "snapshotId", "digest", "nodes", "edges", "attachments"}`.
-fn document(whole: Whole) -> Value {
+fn document(whole: &Whole) -> Value {
     let head = &whole.head;
     json!({
-        "actum": "graph", "version": VERSION, "view": head["view"], "swsId": head["swsId"],
-        "snapshotId": head["snapshotId"], "digest": head["digest"],
+        "actum": "graph", "version": VERSION, "view": at(head, "/view"), "swsId": at(head, "/swsId"),
+        "snapshotId": at(head, "/snapshotId"), "digest": at(head, "/digest"),
         "nodes": whole.nodes, "edges": whole.edges, "attachments": whole.attachments,
     })
 }

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::mint;
 use crate::progress;
 use crate::remote::{Remote, data_of};
-use crate::shape::{self, text};
+use crate::shape::{self, at, text};
 use actum_model::ErrorCode;
 use actum_model::graph::ViewName;
 use actum_model::limits::GRAPH_OPS_MAX;
@@ -54,20 +54,22 @@ pub(super) async fn run(remote: &Remote, args: &Args, context: &Context) -> Resu
         bar.inc(count);
     }
     bar.finish_and_clear();
-    let mut said = json!({"view": view, "operations": bar.position()});
     let query = "query($view: ViewRefInput!) { graph(view: $view) { digest snapshotId } }";
     let data = remote
         .client
         .graphql(query, &json!({"view": reference(view)}))
         .await?;
-    said["digest"] = data["graph"]["digest"].clone();
+    let mut said = json!({"view": view, "operations": bar.position(), "digest": at(&data, "/graph/digest")});
     if let (true, ViewName::Sws(sws)) = (args.collapse, view) {
         let id = mint::fresh("collapse")?;
         let payload = json!({"swsId": sws.to_string()});
         let answer = remote
             .submit(&json!({"type": "sws.collapse", "id": id, "payload": payload}))
             .await?;
-        said["collapse"] = data_of(answer)?;
+        let receipt = data_of(answer)?;
+        if let Value::Object(members) = &mut said {
+            members.insert("collapse".into(), receipt);
+        }
     }
     if !out.human() {
         return out.json(&said);
@@ -80,7 +82,7 @@ pub(super) async fn run(remote: &Remote, args: &Args, context: &Context) -> Resu
     match said.get("collapse") {
         Some(receipt) => out.line(format_args!(
             "collapsed: System is {}",
-            text(&receipt["after"], "snapshotId")
+            text(at(receipt, "/after"), "snapshotId")
         )),
         None => {
             if let ViewName::Sws(sws) = view {
@@ -96,7 +98,8 @@ pub(super) async fn run(remote: &Remote, args: &Args, context: &Context) -> Resu
 fn parse(bytes: &[u8]) -> Result<Value, Failure> {
     let json = serde_json::from_slice::<Value>(bytes).ok();
     let found = json.or_else(|| serde_ipld_dagcbor::from_slice(bytes).ok());
-    let known = found.filter(|document| document["actum"] == "graph" && document["version"] == VERSION);
+    let known =
+        found.filter(|document| at(document, "/actum") == "graph" && at(document, "/version") == VERSION);
     known.ok_or_else(|| {
         let message = format!("the file is no graph export of version {VERSION}");
         Failure::new(ErrorCode::InvalidInput, message)
@@ -118,25 +121,30 @@ async fn fork(remote: &Remote) -> Result<ViewName, Failure> {
 
 /// Nodes first, then edges, then attachments, so that nothing refers to what is not there yet.
 fn operations(document: &Value) -> Vec<Value> {
-    let rows = |name: &str| document[name].as_array().cloned().unwrap_or_default();
+    let rows = |name: &str| {
+        at(document, &format!("/{name}"))
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
+    };
     let op = |name: &str, data: Value| json!({"op": name, "data": data});
     let nodes = rows("nodes").into_iter().map(|row| {
         op(
             "AddNode",
-            json!({"kind": row["kind"], "payload_b64": row["payloadB64"]}),
+            json!({"kind": at(&row, "/kind"), "payload_b64": at(&row, "/payloadB64")}),
         )
     });
     let edges = rows("edges").into_iter().map(|row| {
-        let mut data = json!({"from": row["from"], "to": row["to"], "kind": row["kind"]});
-        if row["payloadB64"].is_string() {
-            data["payload_b64"] = row["payloadB64"].clone();
+        let mut data = json!({"from": at(&row, "/from"), "to": at(&row, "/to"), "kind": at(&row, "/kind")});
+        if let (Value::Object(members), payload @ Value::String(_)) = (&mut data, at(&row, "/payloadB64")) {
+            members.insert("payload_b64".into(), payload.clone());
         }
         op("AddEdge", data)
     });
     let attachments = rows("attachments").into_iter().map(|row| {
         op(
             "SetAttachment",
-            json!({"target": row["target"], "key": row["key"], "value": row["value"]}),
+            json!({"target": at(&row, "/target"), "key": at(&row, "/key"), "value": at(&row, "/value")}),
         )
     });
     nodes.chain(edges).chain(attachments).collect()

@@ -7,7 +7,7 @@ mod pages;
 use crate::context::Context;
 use crate::failure::{Done, Exit, Failure};
 use crate::remote::{Remote, block_on};
-use crate::shape::{self, text};
+use crate::shape::{self, at, text};
 use crate::table;
 use actum_model::graph::ViewName;
 use clap::{Args as ClapArgs, Subcommand};
@@ -114,7 +114,7 @@ async fn show(remote: &Remote, args: &Show, context: &Context) -> Result<(), Fai
     let view = args.of.reference();
     if !args.nodes && !args.edges {
         let data = remote.client.graphql(SUMMARY, &json!({"view": view})).await?;
-        return summary(&data["graph"], args, context);
+        return summary(at(&data, "/graph"), args, context);
     }
     let filter = match args.kind.as_slice() {
         [] => Value::Null,
@@ -124,11 +124,11 @@ async fn show(remote: &Remote, args: &Show, context: &Context) -> Result<(), Fai
         json!({"view": view, "filter": filter, "page": {"first": args.first, "after": args.after}});
     if args.nodes {
         let data = remote.client.graphql(NODES, &variables).await?;
-        rows(&data["graph"], "nodes", args, context)?;
+        rows(at(&data, "/graph"), "nodes", args, context)?;
     }
     if args.edges {
         let data = remote.client.graphql(EDGES, &variables).await?;
-        rows(&data["graph"], "edges", args, context)?;
+        rows(at(&data, "/graph"), "edges", args, context)?;
     }
     Ok(())
 }
@@ -160,11 +160,11 @@ fn summary(graph: &Value, args: &Show, context: &Context) -> Result<(), Failure>
 
 fn rows(graph: &Value, name: &str, args: &Show, context: &Context) -> Result<(), Failure> {
     let out = &context.out;
-    let page = &graph[name];
+    let page = at(graph, &format!("/{name}"));
     if !out.human() {
         return out.json_rows(page, "nodes");
     }
-    let list = page["nodes"].as_array().cloned().unwrap_or_default();
+    let list = at(page, "/nodes").as_array().cloned().unwrap_or_default();
     let mut table = match name {
         "nodes" => table::table(out, &["NODE", "KIND", "BYTES"]),
         _ => table::table(out, &["EDGE", "KIND", "FROM", "TO"]),
@@ -174,7 +174,7 @@ fn rows(graph: &Value, name: &str, args: &Show, context: &Context) -> Result<(),
             "nodes" => table.add_row([
                 text(row, "id").to_owned(),
                 text(row, "kind").to_owned(),
-                row["payloadBytes"].to_string(),
+                at(row, "/payloadBytes").to_string(),
             ]),
             _ => table.add_row(["id", "kind", "from", "to"].map(|name| text(row, name).to_owned())),
         };
@@ -186,11 +186,11 @@ fn rows(graph: &Value, name: &str, args: &Show, context: &Context) -> Result<(),
     table::lines(out, &table)
         .into_iter()
         .try_for_each(|line| out.line(line))?;
-    if page["pageInfo"]["hasNextPage"] == true {
+    if at(page, "/pageInfo/hasNextPage") == true {
         out.say(format_args!(
             "there are more: --snapshot {} --after {}",
             text(graph, "snapshotId"),
-            text(&page["pageInfo"], "endCursor")
+            text(at(page, "/pageInfo"), "endCursor")
         ));
     }
     Ok(())

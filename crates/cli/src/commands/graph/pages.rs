@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::progress;
 use crate::remote::Remote;
+use crate::shape::at;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
@@ -32,17 +33,19 @@ pub(super) struct Whole {
 /// Reads all of a view. What changes meanwhile is not seen.
 pub(super) async fn read(remote: &Remote, view: &Value, context: &Context) -> Result<Whole, Failure> {
     let data = remote.client.graphql(HEAD, &json!({"view": view})).await?;
-    let head = data["graph"].clone();
+    let head = at(&data, "/graph").clone();
     let mut view = view.clone();
-    view["snapshotId"] = head["snapshotId"].clone();
-    let count = |name: &str| head["counts"][name].as_u64().unwrap_or(0);
+    if let Value::Object(members) = &mut view {
+        members.insert("snapshotId".into(), at(&head, "/snapshotId").clone());
+    }
+    let count = |name: &str| at(&head, &format!("/counts/{name}")).as_u64().unwrap_or(0);
     let bar = progress::bar(Some(count("nodes") + count("edges")), &context.out);
     let nodes = all(remote, NODES, json!({"view": view}), "/graph/nodes", &bar).await?;
     let edges = all(remote, EDGES, json!({"view": view}), "/graph/edges", &bar).await?;
     let mut attachments = Vec::new();
     if count("attachments") > 0 {
         for target in nodes.iter().chain(&edges) {
-            let variables = json!({"view": view, "target": target["id"]});
+            let variables = json!({"view": view, "target": at(target, "/id")});
             attachments.extend(all(remote, ATTACHMENTS, variables, "/attachments", &bar).await?);
         }
     }
@@ -65,15 +68,17 @@ async fn all(
     let mut rows = Vec::new();
     let mut after = Value::Null;
     loop {
-        variables["page"] = json!({"first": PAGE, "after": after});
+        if let Value::Object(members) = &mut variables {
+            members.insert("page".into(), json!({"first": PAGE, "after": after}));
+        }
         let mut data = remote.client.graphql(query, &variables).await?;
         let page = data.pointer_mut(connection).map(Value::take).unwrap_or_default();
-        let found = page["nodes"].as_array().cloned().unwrap_or_default();
+        let found = at(&page, "/nodes").as_array().cloned().unwrap_or_default();
         bar.inc(found.len() as u64);
         rows.extend(found);
-        if page["pageInfo"]["hasNextPage"] != true {
+        if at(&page, "/pageInfo/hasNextPage") != true {
             return Ok(rows);
         }
-        after = page["pageInfo"]["endCursor"].clone();
+        after = at(&page, "/pageInfo/endCursor").clone();
     }
 }
