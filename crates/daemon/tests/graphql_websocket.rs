@@ -297,3 +297,87 @@ async fn what_breaks_the_protocol_closes_the_connection_with_its_code() {
     }
     daemon.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ticks_of_a_timer_are_followed_and_read_again_the_same() {
+    let daemon = Daemon::dev().await;
+    let set = "mutation { setTimer(input: {timerId: \"beat\", everyMs: 100, note: \"test\"}, idempotencyKey: \"k\") {
+        timer { id clock everyMs fires note } replayed command { id } } }";
+    let first = change(&daemon, set).await["setTimer"].clone();
+    assert_eq!(first["timer"]["id"], "beat");
+    assert_eq!(first["timer"]["clock"], "run");
+    assert_eq!(first["timer"]["everyMs"], "100");
+    let again = change(&daemon, set).await["setTimer"].clone();
+    assert_eq!(
+        (&again["replayed"], &again["command"]),
+        (&json!(true), &first["command"])
+    );
+
+    let mut socket = ready(&daemon).await;
+    let query = "subscription { ticks(fromTick: 0) { id tickId idx at elapsedMs fired } }";
+    subscribe(&mut socket, "ticks", query).await;
+    let mut followed = Vec::new();
+    for n in 0..3_u64 {
+        let message = socket.next().await;
+        let tick = message["payload"]["data"]["ticks"].clone();
+        assert_eq!(tick["tickId"], n.to_string(), "{message}");
+        followed.push(tick);
+    }
+    assert!(followed.iter().any(|tick| tick["fired"] == "1"), "{followed:?}");
+
+    let read = change(
+        &daemon,
+        "{ ticks(page: {first: 3}) { id tickId idx at elapsedMs fired } timers { id missed last }
+           now { ns uncertaintyNs domain provenance policy atIdx } }",
+    )
+    .await;
+    assert_eq!(read["ticks"], json!(followed));
+    assert_eq!(read["timers"][0]["id"], "beat");
+    assert_eq!(read["now"]["domain"], "monotonic");
+    assert_eq!(read["now"]["policy"], "trustMonotonicLatest");
+
+    let taken = daemon
+        .request(
+            "POST",
+            "/graphql",
+            &[JSON],
+            json!({"query": "mutation { setTimer(input: {timerId: \"beat\", afterMs: 5}) { replayed } }"})
+                .to_string(),
+        )
+        .await
+        .json();
+    assert_eq!(
+        taken["errors"][0]["extensions"]["code"], "TIMER_EXISTS",
+        "{taken}"
+    );
+    let gone = change(
+        &daemon,
+        "mutation { cancelTimer(timerId: \"beat\") { timerId fires } }",
+    )
+    .await;
+    assert_ne!(gone["cancelTimer"]["fires"], "0");
+    assert_eq!(change(&daemon, "{ timers { id } }").await["timers"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ticks_that_are_to_come_are_waited_for() {
+    let daemon = Daemon::dev().await;
+    let mut socket = ready(&daemon).await;
+    subscribe(
+        &mut socket,
+        "later",
+        "subscription { ticks(fromTick: 0) { tickId fired } }",
+    )
+    .await;
+    change(
+        &daemon,
+        "mutation { setTimer(input: {afterMs: 1}) { timer { id } } }",
+    )
+    .await;
+    let message = socket.next().await;
+    assert_eq!(
+        message["payload"]["data"]["ticks"],
+        json!({"tickId": "0", "fired": "1"}),
+        "{message}"
+    );
+}

@@ -1,7 +1,7 @@
 //! The GraphQL surface: the graph of a realm read and changed by queries at `/graphql`, its rewrite log followed
 //! by subscriptions.
 //!
-//! - the schema: [`scalars`], [`inputs`], [`types`], [`query`], [`mutation`], [`subscription`];
+//! - the schema: [`scalars`], [`inputs`], [`types`], [`query`], [`mutation`], [`subscription`], [`time`];
 //! - what one request sees: [`moment`], with the versions that readers were given in [`pins`];
 //! - how a request comes in and is bounded: [`surface`], [`bounds`], [`http`], [`websocket`], [`explorer`].
 //!
@@ -20,6 +20,7 @@ mod query;
 mod scalars;
 mod subscription;
 mod surface;
+mod time;
 mod types;
 mod websocket;
 

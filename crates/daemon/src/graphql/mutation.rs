@@ -8,6 +8,7 @@ use super::inputs::{
 };
 use super::moment::{Moment, moment};
 use super::scalars::AnyJson;
+use super::time::TimeMutation;
 use super::types::{
     ApplyRewritePayload, CollapseSwsPayload, CreateSwsPayload, DiscardSwsPayload, RebaseSwsPayload,
     ReceiptV0, SubmitIntentPayload, Submitted, Sws, TickReceipt,
@@ -18,20 +19,20 @@ use serde_json::{Map, Value, json};
 
 /// What can be changed. Each change is a command: durable before it is answered, and carried out once.
 #[derive(MergedObject, Default)]
-pub(crate) struct Mutation(GraphMutation);
+pub(crate) struct Mutation(GraphMutation, TimeMutation);
 
 /// The names under which a command can be sent again.
-struct Names {
-    id: Option<ID>,
-    key: Option<String>,
-    correlation: Option<ID>,
+pub(super) struct Names {
+    pub(super) id: Option<ID>,
+    pub(super) key: Option<String>,
+    pub(super) correlation: Option<ID>,
 }
 
 /// A command that has its outcome.
-struct Done {
+pub(super) struct Done {
     kind: &'static str,
-    response: Response,
-    receipt: Value,
+    pub(super) response: Response,
+    pub(super) receipt: Value,
 }
 
 impl Done {
@@ -39,7 +40,7 @@ impl Done {
         TickReceipt::new(self.kind, self.receipt.clone())
     }
 
-    fn command(&self) -> Submitted {
+    pub(super) fn command(&self) -> Submitted {
         Submitted::of(&self.response)
     }
 
@@ -57,7 +58,12 @@ impl Done {
 }
 
 /// Submits a command and waits for its outcome; one with a receipt is given, also where it did not succeed.
-async fn submit(moment: &Moment, kind: &'static str, payload: Value, names: Names) -> Result<Done> {
+pub(super) async fn submit(
+    moment: &Moment,
+    kind: &'static str,
+    payload: Value,
+    names: Names,
+) -> Result<Done> {
     let mut members = Map::new();
     members.insert("type".into(), kind.into());
     members.insert("payload".into(), payload);

@@ -6,6 +6,7 @@ use super::inputs::{
 };
 use super::moment::moment;
 use super::scalars::{HexHash, U64};
+use super::time::TimeQuery;
 use super::types::{
     self, Attachment, Connection, GraphEdge, GraphNode, GraphSnapshot, HistoryCommand, KernelInfo, Neighbor,
     ProofOfEntry, Receipt, RewriteEvent, Sws, SwsDiff,
@@ -18,7 +19,7 @@ use async_graphql::{Context, ID, MergedObject, Object, Result};
 
 /// What can be read.
 #[derive(MergedObject, Default)]
-pub(crate) struct Query(GraphQuery, RecordQuery);
+pub(crate) struct Query(GraphQuery, RecordQuery, TimeQuery);
 
 /// What can be read of the graph.
 #[derive(Default)]

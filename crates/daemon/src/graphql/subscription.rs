@@ -4,6 +4,7 @@
 use super::inputs::ViewRefInput;
 use super::moment::{Moment, moment};
 use super::scalars::U64;
+use super::time::TimeSubscription;
 use super::types::RewriteEvent;
 use crate::core::Published;
 use actum_model::graph::{SwsState, ViewName};
@@ -20,7 +21,7 @@ const TAKEN_MAX: usize = 64;
 
 /// What can be followed.
 #[derive(MergedSubscription, Default)]
-pub(crate) struct Subscriptions(GraphSubscription);
+pub(crate) struct Subscriptions(GraphSubscription, TimeSubscription);
 
 /// What can be followed of the graph.
 #[derive(Default)]

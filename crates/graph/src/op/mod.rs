@@ -13,6 +13,7 @@ pub use kinds::{KindMode, KindRefusal, KindRegistry};
 pub use parse::parse_ops;
 
 use actum_model::Hash;
+use std::sync::LazyLock;
 
 /// One entry of the registry.
 #[derive(Debug)]
@@ -71,10 +72,15 @@ pub const SPECS: &[OpSpec] = &[
 /// operation, `name/version required,… optional?,…` in the order of the names.
 #[must_use]
 pub fn registry_hash() -> Hash {
+    *REGISTRY
+}
+
+/// It stands in every receipt, and never changes while the program runs.
+static REGISTRY: LazyLock<Hash> = LazyLock::new(|| {
     let lines: Vec<String> = SPECS.iter().map(OpSpec::line).collect();
     let parts: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
     Hash::of_parts("actum/graph-ops/v1", &parts)
-}
+});
 
 impl OpSpec {
     fn line(&self) -> String {
