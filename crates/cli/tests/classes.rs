@@ -11,10 +11,9 @@
 mod common;
 
 use actum_client::Client;
-use common::{Daemon, Ran, actum, block_on, follow, over, run, until, web};
+use common::{Daemon, Ran, block_on, follow, over, run, until, web};
 use serde_json::{Value, json};
 use std::io::Read;
-use std::os::fd::AsFd;
 use std::path::Path;
 
 /// About a person: as it is, in base64, in hex.
@@ -123,19 +122,7 @@ fn whole(data: &Path) {
 fn a_personal_value_is_in_no_byte_of_data_log_or_export_and_opens_for_its_readers() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let mut command = actum();
-    command
-        .args(["dev", "--listen", "127.0.0.1:0", "--snapshot-every", "2"])
-        .args(["--segment-mib", "1", "--json", "--data"])
-        .arg(&data)
-        .env("ACTUM_LOG", "trace");
-    let daemon = Daemon::spawn(command, &data);
-    let mut log = std::fs::File::from(daemon.err.get_ref().as_fd().try_clone_to_owned().unwrap());
-    let log = std::thread::spawn(move || {
-        let mut said = Vec::new();
-        log.read_to_end(&mut said).unwrap();
-        said
-    });
+    let (daemon, log) = Daemon::talkative(&data);
     let seen = folder.path().join("seen");
     let print = format!(
         "printf %s \"$1\" > {}; echo \"$1\"; echo \"$MAIL\" >&2; printf %s $MAIL | base64; cat",

@@ -11,10 +11,8 @@
 mod common;
 
 use actum_client::{Client, Session};
-use common::{Daemon, actum, block_on, follow, over, until, web};
+use common::{Daemon, block_on, follow, over, until, web};
 use serde_json::{Value, json};
-use std::io::Read;
-use std::os::fd::AsFd;
 use std::path::Path;
 
 fn shell(id: &str, argv: &[&str]) -> Value {
@@ -245,20 +243,7 @@ fn search(folder: &Path) -> usize {
 fn a_known_secret_is_in_no_byte_of_data_log_or_export() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let mut command = actum();
-    command
-        .args(["dev", "--listen", "127.0.0.1:0", "--snapshot-every", "2"])
-        .args(["--segment-mib", "1", "--json", "--data"])
-        .arg(&data)
-        .env("ACTUM_LOG", "trace");
-    let daemon = Daemon::spawn(command, &data);
-    // Read at once: a log that nobody reads would hold the daemon up.
-    let mut log = std::fs::File::from(daemon.err.get_ref().as_fd().try_clone_to_owned().unwrap());
-    let log = std::thread::spawn(move || {
-        let mut said = Vec::new();
-        log.read_to_end(&mut said).unwrap();
-        said
-    });
+    let (daemon, log) = Daemon::talkative(&data);
     let print = "echo $API_TOKEN; echo got $API_TOKEN >&2; printf %s $API_TOKEN | base64";
     let print_much = "yes \"again $API_TOKEN\" | head -n 5000";
     let with_env = |id: &str, argv: &[&str]| {

@@ -17,8 +17,10 @@ use actum_client::{Client, Events, EventsQuery};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub const ACTUM: &str = env!("CARGO_BIN_EXE_actum");
@@ -96,6 +98,25 @@ impl Daemon {
             .args(["--segment-mib", "1", "--json", "--data"])
             .arg(data);
         Daemon::spawn(command, data)
+    }
+
+    /// `actum dev` that logs all it can and takes snapshots often, and everything it says on standard error. That is
+    /// read at once: a log that nobody reads would hold the daemon up.
+    pub fn talkative(data: &Path) -> (Daemon, JoinHandle<Vec<u8>>) {
+        let mut command = actum();
+        command
+            .args(["dev", "--listen", "127.0.0.1:0", "--snapshot-every", "2"])
+            .args(["--segment-mib", "1", "--json", "--data"])
+            .arg(data)
+            .env("ACTUM_LOG", "trace");
+        let daemon = Daemon::spawn(command, data);
+        let mut log = std::fs::File::from(daemon.err.get_ref().as_fd().try_clone_to_owned().unwrap());
+        let log = std::thread::spawn(move || {
+            let mut said = Vec::new();
+            log.read_to_end(&mut said).unwrap();
+            said
+        });
+        (daemon, log)
     }
 
     pub fn spawn(mut command: Command, data: &Path) -> Daemon {
