@@ -1,7 +1,12 @@
 //! What the tests of providers share: calls, means that remember, and the look at failures.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
-#![allow(clippy::unwrap_used, reason = "a failed step of a test ends it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed step of a test ends it"
+)]
 
 use actum_model::{ErrorCode, Fault, Hash};
 use actum_provider::sdk::{Destination, Means, Moment, Origin, Progress, SecretValue, Secrets, Stop};

@@ -1,6 +1,13 @@
 //! `file.*` against a real file system: what is read and written, what is refused, and what a crash leaves.
 
-#![allow(clippy::unwrap_used, reason = "a failed step of a test ends it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::format_push_string,
+    reason = "a failed step of a test ends it"
+)]
 
 mod changes;
 #[path = "../common/mod.rs"]

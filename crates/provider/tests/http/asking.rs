@@ -28,23 +28,42 @@ async fn a_probe_tells_by_its_status_and_nothing_else() {
         ("302 Found", json!({}), None),
         ("401 Unauthorized", json!({}), None),
         ("500 Internal Server Error", json!({}), None),
-        ("204 No Content", json!({"landedStatus": 204}), Some(ProbeAnswer::Landed)),
-        ("410 Gone", json!({"didNotHappenStatus": 410}), Some(ProbeAnswer::DidNotHappen)),
+        (
+            "204 No Content",
+            json!({"landedStatus": 204}),
+            Some(ProbeAnswer::Landed),
+        ),
+        (
+            "410 Gone",
+            json!({"didNotHappenStatus": 410}),
+            Some(ProbeAnswer::DidNotHappen),
+        ),
         ("404 Not Found", json!({"didNotHappenStatus": 410}), None),
         ("200 OK", json!({"didNotHappenStatus": 200}), None),
     ] {
         let server = Server::same(answer(status, &[("location", "/x")], b"")).await;
         let here = format!("127.0.0.1:{}", server.port());
         let mut probe = json!({"url": server.url("/charges/$effectId")});
-        probe.as_object_mut().unwrap().extend(rules.as_object().unwrap().clone());
+        probe
+            .as_object_mut()
+            .unwrap()
+            .extend(rules.as_object().unwrap().clone());
         let asked = json!({"url": server.url("/charges"), "method": "POST", "body": "{}", "probe": probe});
         let got = ask(&provider, asked, &here).await;
         match expected {
             Some(expected) => assert_eq!(got, expected, "{status} {rules}"),
-            None => assert!(matches!(got, ProbeAnswer::Unknown(_)), "{status} {rules}: {got:?}"),
+            None => assert!(
+                matches!(got, ProbeAnswer::Unknown(_)),
+                "{status} {rules}: {got:?}"
+            ),
         }
         let path = format!("GET /charges/{} HTTP/1.1", actum_model::Hash::of(b"effect"));
-        assert!(server.got().iter().all(|got| got.line == path && !got.headers.contains_key("idempotency-key")));
+        assert!(
+            server
+                .got()
+                .iter()
+                .all(|got| got.line == path && !got.headers.contains_key("idempotency-key"))
+        );
     }
 }
 
@@ -54,14 +73,26 @@ async fn a_probe_passes_the_same_gate_and_a_request_without_one_is_told_so() {
     let provider = provider(Names::of(&[]));
     for (probe, here) in [
         (json!({"url": server.url("/")}), "a.example".to_owned()),
-        (json!({"url": server.url("/")}), format!("POST@127.0.0.1:{}", server.port())),
-        (json!({"url": "file:///x"}), format!("127.0.0.1:{}", server.port())),
+        (
+            json!({"url": server.url("/")}),
+            format!("POST@127.0.0.1:{}", server.port()),
+        ),
+        (
+            json!({"url": "file:///x"}),
+            format!("127.0.0.1:{}", server.port()),
+        ),
     ] {
         let asked = json!({"url": server.url("/"), "method": "POST", "probe": probe});
-        assert!(matches!(ask(&provider, asked, &here).await, ProbeAnswer::Unknown(_)));
+        assert!(matches!(
+            ask(&provider, asked, &here).await,
+            ProbeAnswer::Unknown(_)
+        ));
     }
     let asked = json!({"url": server.url("/"), "method": "POST"});
-    assert!(matches!(ask(&provider, asked, "*").await, ProbeAnswer::Unknown(_)));
+    assert!(matches!(
+        ask(&provider, asked, "*").await,
+        ProbeAnswer::Unknown(_)
+    ));
     assert_eq!(server.connections(), 0);
 }
 
@@ -102,15 +133,23 @@ impl Payments {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).await.unwrap();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .await
+            .unwrap();
         let here = format!("127.0.0.1:{}", line.trim());
-        Payments { _child: child, base: format!("http://{here}"), here }
+        Payments {
+            _child: child,
+            base: format!("http://{here}"),
+            here,
+        }
     }
 
     fn charge(&self, amount: Value) -> Call {
         let probe = json!({"url": format!("{}/charges/$effectId", self.base)});
         let body = json!({"amount": amount}).to_string();
-        let asked = json!({"url": format!("{}/charges", self.base), "method": "POST", "body": body, "probe": probe});
+        let asked =
+            json!({"url": format!("{}/charges", self.base), "method": "POST", "body": body, "probe": probe});
         call(asked, &[&self.here])
     }
 }
@@ -120,8 +159,16 @@ async fn a_charge_whose_answer_is_lost_is_found_by_the_probe_and_never_made_twic
     let folder = tempfile::tempdir().unwrap();
     let payments = Payments::start(folder.path()).await;
     let provider = provider(Names::of(&[]));
-    let lines = || std::fs::read_to_string(folder.path().join("log")).unwrap().lines().count();
-    assert_eq!(provider.probe(payments.charge(json!(1250))).await, ProbeAnswer::DidNotHappen);
+    let lines = || {
+        std::fs::read_to_string(folder.path().join("log"))
+            .unwrap()
+            .lines()
+            .count()
+    };
+    assert_eq!(
+        provider.probe(payments.charge(json!(1250))).await,
+        ProbeAnswer::DidNotHappen
+    );
 
     // The answer is held back, and the caller gives up while it is.
     std::fs::write(folder.path().join("hold"), "").unwrap();
@@ -138,7 +185,10 @@ async fn a_charge_whose_answer_is_lost_is_found_by_the_probe_and_never_made_twic
     let (got, ()) = tokio::join!(provider.call(asked), give_up);
     assert_eq!(got.unwrap_err().happened, Happened::Unknown);
     assert_eq!(lines(), 1);
-    assert_eq!(provider.probe(payments.charge(json!(1250))).await, ProbeAnswer::Landed);
+    assert_eq!(
+        provider.probe(payments.charge(json!(1250))).await,
+        ProbeAnswer::Landed
+    );
 
     std::fs::remove_file(folder.path().join("hold")).unwrap();
     let again = good(provider.call(payments.charge(json!(1250))).await);
@@ -150,8 +200,14 @@ async fn a_charge_whose_answer_is_lost_is_found_by_the_probe_and_never_made_twic
     // A server that starts again reads its log.
     drop(payments);
     let payments = Payments::start(folder.path()).await;
-    assert_eq!(provider.probe(payments.charge(json!(1250))).await, ProbeAnswer::Landed);
-    assert_eq!(good(provider.call(payments.charge(json!(1250))).await)["status"], 200);
+    assert_eq!(
+        provider.probe(payments.charge(json!(1250))).await,
+        ProbeAnswer::Landed
+    );
+    assert_eq!(
+        good(provider.call(payments.charge(json!(1250))).await)["status"],
+        200
+    );
     assert_eq!(lines(), 1);
 }
 
@@ -160,7 +216,15 @@ async fn the_payments_server_refuses_nonsense() {
     let folder = tempfile::tempdir().unwrap();
     let payments = Payments::start(folder.path()).await;
     let provider = provider(Names::of(&[]));
-    for amount in [json!(0), json!(-1), json!(1.5), json!("5"), json!(true), json!(null), json!(1_000_000_000)] {
+    for amount in [
+        json!(0),
+        json!(-1),
+        json!(1.5),
+        json!("5"),
+        json!(true),
+        json!(null),
+        json!(1_000_000_000),
+    ] {
         let got = good(provider.call(payments.charge(amount.clone())).await);
         assert_eq!(got["status"], 422, "{amount}");
     }
@@ -170,11 +234,21 @@ async fn the_payments_server_refuses_nonsense() {
         (json!({"body": "[".repeat(4000)}), 400),
         (json!({"body": "{\"amount\":1,\"more\":1}"}), 422),
         (json!({"body": "x".repeat(5000)}), 413),
-        (json!({"body": "{\"amount\":1}", "headers": {"idempotency-key": "a b"}}), 400),
-        (json!({"body": "{\"amount\":1}", "url": format!("{}/other", payments.base)}), 404),
+        (
+            json!({"body": "{\"amount\":1}", "headers": {"idempotency-key": "a b"}}),
+            400,
+        ),
+        (
+            json!({"body": "{\"amount\":1}", "url": format!("{}/other", payments.base)}),
+            404,
+        ),
     ] {
         let mut asked = payments.charge(json!(1));
-        asked.arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        asked
+            .arguments
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         assert_eq!(good(provider.call(asked).await)["status"], expected, "{more}");
     }
     assert_eq!(std::fs::read_to_string(folder.path().join("log")).unwrap(), "");

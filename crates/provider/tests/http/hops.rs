@@ -27,7 +27,12 @@ async fn a_redirect_to_what_is_not_granted_is_refused() {
         let got = fetch(json!({"url": server.url("/")}), &[&here]).await;
         assert_eq!(code(got), ErrorCode::HostRefused, "{location}");
     }
-    for location in ["file:///etc/passwd", "http://u:p@a.example/", "gopher://a.example", "http://"] {
+    for location in [
+        "file:///etc/passwd",
+        "http://u:p@a.example/",
+        "gopher://a.example",
+        "http://",
+    ] {
         let server = Server::start(to("302 Found", location.to_owned())).await;
         let here = format!("127.0.0.1:{}", server.port());
         let got = fetch(json!({"url": server.url("/")}), &[&here, "*"]).await;
@@ -42,7 +47,10 @@ async fn a_name_that_changes_its_address_between_hops_is_checked_again() {
     let port = server.port();
     let names = Names::of(&[("a.example", &[&["127.0.0.1"], &["10.0.0.1"]])]);
     let hosts = [format!("a.example:{port}"), format!("127.0.0.1:{port}")];
-    let asked = call(json!({"url": format!("http://a.example:{port}/")}), &[&hosts[0], &hosts[1]]);
+    let asked = call(
+        json!({"url": format!("http://a.example:{port}/")}),
+        &[&hosts[0], &hosts[1]],
+    );
     assert_eq!(code(provider(names).call(asked).await), ErrorCode::HostRefused);
     assert_eq!(server.connections(), 1);
 }
@@ -52,18 +60,27 @@ async fn credentials_stay_with_the_origin_they_were_given_for() {
     let other = Server::same(answer("200 OK", &[], b"other")).await;
     let target = other.url("/o");
     let server = Server::start(Arc::new(move |got| {
-        let location = if got.line.contains("/away") { target.as_str() } else { "/same" };
+        let location = if got.line.contains("/away") {
+            target.as_str()
+        } else {
+            "/same"
+        };
         match got.line.contains("/same") {
             true => Some(answer("200 OK", &[], b"same")),
             false => Some(answer("307 Temporary Redirect", &[("location", location)], b"")),
         }
     }))
     .await;
-    let hosts = [format!("127.0.0.1:{}", server.port()), format!("127.0.0.1:{}", other.port())];
+    let hosts = [
+        format!("127.0.0.1:{}", server.port()),
+        format!("127.0.0.1:{}", other.port()),
+    ];
     let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
-    let headers = json!({"Authorization": "Bearer t", "Cookie": "c=1", "X-Api-Key": "k", "Accept": "text/plain"});
+    let headers =
+        json!({"Authorization": "Bearer t", "Cookie": "c=1", "X-Api-Key": "k", "Accept": "text/plain"});
     for (path, server) in [("/stay", &server), ("/away", &other)] {
-        let asked = json!({"url": server_url(&hosts, path), "headers": headers, "method": "POST", "body": "b"});
+        let asked =
+            json!({"url": server_url(&hosts, path), "headers": headers, "method": "POST", "body": "b"});
         let got = good(fetch(asked, &hosts).await);
         assert_eq!(got["redirects"].as_array().unwrap().len(), 1);
         let last = server.got().last().unwrap().clone();
@@ -72,7 +89,10 @@ async fn credentials_stay_with_the_origin_they_were_given_for() {
             assert_eq!(last.headers.contains_key(name), kept, "{name} {path}");
         }
         assert_eq!(last.headers["accept"], "text/plain");
-        assert_eq!(last.headers["idempotency-key"], actum_model::Hash::of(b"effect").to_string());
+        assert_eq!(
+            last.headers["idempotency-key"],
+            actum_model::Hash::of(b"effect").to_string()
+        );
         assert!(last.line.starts_with("POST "), "{}", last.line);
         assert_eq!(last.body, b"b");
     }
@@ -97,7 +117,8 @@ async fn see_other_becomes_a_get_without_the_body() {
         }))
         .await;
         let here = format!("127.0.0.1:{}", server.port());
-        let mut asked = json!({"url": server.url("/from"), "method": method, "headers": {"content-type": "a/b"}});
+        let mut asked =
+            json!({"url": server.url("/from"), "method": method, "headers": {"content-type": "a/b"}});
         if method != "HEAD" {
             asked["body"] = json!("b");
         }
@@ -107,7 +128,9 @@ async fn see_other_becomes_a_get_without_the_body() {
         let with_body = method != "HEAD" && after == method;
         assert_eq!(last.body.is_empty(), !with_body, "{status} {method}");
         if after == "GET" {
-            assert!(!last.headers.contains_key("content-type") && !last.headers.contains_key("idempotency-key"));
+            assert!(
+                !last.headers.contains_key("content-type") && !last.headers.contains_key("idempotency-key")
+            );
         }
     }
 }
@@ -116,13 +139,24 @@ async fn see_other_becomes_a_get_without_the_body() {
 async fn redirects_are_bounded_and_can_be_seen_instead() {
     let server = Server::start(to("302 Found", "/round".to_owned())).await;
     let here = format!("127.0.0.1:{}", server.port());
-    let failure = fetch(json!({"url": server.url("/")}), &[&here]).await.unwrap_err();
-    assert_eq!((failure.code(), failure.happened), (ErrorCode::HttpFailed, Happened::No));
+    let failure = fetch(json!({"url": server.url("/")}), &[&here])
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (failure.code(), failure.happened),
+        (ErrorCode::HttpFailed, Happened::No)
+    );
     assert_eq!(server.connections(), 11);
     let seen = good(fetch(json!({"url": server.url("/"), "redirects": 0}), &[&here]).await);
-    assert_eq!((&seen["status"], &seen["headers"]["location"]), (&json!(302), &json!("/round")));
+    assert_eq!(
+        (&seen["status"], &seen["headers"]["location"]),
+        (&json!(302), &json!("/round"))
+    );
     // A request that may have changed something has left, so the failure does not say that nothing happened.
     let posted = json!({"url": server.url("/"), "method": "PUT", "redirects": 2});
     let failure = fetch(posted, &[&here]).await.unwrap_err();
-    assert_eq!((failure.code(), failure.happened), (ErrorCode::HttpFailed, Happened::Unknown));
+    assert_eq!(
+        (failure.code(), failure.happened),
+        (ErrorCode::HttpFailed, Happened::Unknown)
+    );
 }

@@ -29,12 +29,45 @@ async fn loopback_is_refused_in_every_disguise_also_where_any_public_host_is_gra
     ]);
     let provider = provider(names);
     for host in [
-        "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "017700000001", "127.0.0.1.",
-        "0.0.0.0", "0", "[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::127.0.0.1]",
-        "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "１２７.０.０.１", "127。0。0。1", "%31%32%37.0.0.1", "localhost",
-        "LOCALHOST", "localhost.", "rebind.example", "mixed.example", "mapped.example", "nat64.example",
-        "six.example", "cloud.example", "none.example", "169.254.169.254", "[fe80::1]", "[fd00:ec2::254]",
-        "10.0.0.1", "192.168.0.1", "172.16.0.1", "100.64.0.1", "224.0.0.1", "255.255.255.255",
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "0x7f.1",
+        "0177.0.0.1",
+        "017700000001",
+        "127.0.0.1.",
+        "0.0.0.0",
+        "0",
+        "[::1]",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[::127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::]",
+        "１２７.０.０.１",
+        "127。0。0。1",
+        "%31%32%37.0.0.1",
+        "localhost",
+        "LOCALHOST",
+        "localhost.",
+        "rebind.example",
+        "mixed.example",
+        "mapped.example",
+        "nat64.example",
+        "six.example",
+        "cloud.example",
+        "none.example",
+        "169.254.169.254",
+        "[fe80::1]",
+        "[fd00:ec2::254]",
+        "10.0.0.1",
+        "192.168.0.1",
+        "172.16.0.1",
+        "100.64.0.1",
+        "224.0.0.1",
+        "255.255.255.255",
     ] {
         let url = format!("http://{host}:{port}/");
         let got = provider.call(call(json!({"url": url}), &[&any])).await;
@@ -90,7 +123,11 @@ async fn a_private_address_is_called_where_it_is_granted_itself() {
         (vec!["a.example"], ErrorCode::HostRefused),
         (vec!["127.0.0.1"], ErrorCode::HostRefused),
     ] {
-        assert_eq!(code(fetch(json!({"url": server.url("/")}), &hosts).await), expected, "{hosts:?}");
+        assert_eq!(
+            code(fetch(json!({"url": server.url("/")}), &hosts).await),
+            expected,
+            "{hosts:?}"
+        );
     }
     let posting = format!("POST@{here}");
     assert_eq!(
@@ -114,7 +151,10 @@ async fn a_name_is_resolved_once_and_the_connection_goes_to_what_was_checked() {
     assert_eq!(got["addresses"], json!(["127.0.0.1"]));
     assert_eq!(names.asked.load(Ordering::SeqCst), 1);
     assert_eq!(server.got()[0].headers["host"], format!("a.example:{port}"));
-    assert_eq!(code(provider.call(call(url, &hosts)).await), ErrorCode::HostRefused);
+    assert_eq!(
+        code(provider.call(call(url, &hosts)).await),
+        ErrorCode::HostRefused
+    );
     assert_eq!(server.connections(), 1);
 }
 
@@ -123,10 +163,15 @@ async fn a_name_without_addresses_and_a_port_without_a_server_are_told_apart_fro
     let names = Names::of(&[("empty.example", &[&[]])]);
     let provider = provider(names);
     for host in ["empty.example", "unknown.example"] {
-        let got = provider.call(call(json!({"url": format!("http://{host}/")}), &["*"])).await;
+        let got = provider
+            .call(call(json!({"url": format!("http://{host}/")}), &["*"]))
+            .await;
         assert_eq!(code(got), ErrorCode::HttpFailed, "{host}");
     }
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let asked = json!({"url": format!("http://{free}/"), "method": "POST"});
     let failure = fetch(asked, &[&free.to_string()]).await.unwrap_err();
     assert_eq!(failure.code(), ErrorCode::HttpFailed);
@@ -140,7 +185,11 @@ async fn fetcher_for_the_proxy_test() {
         return;
     };
     let provider = HttpProvider::new(HttpOptions::default()).unwrap();
-    let got = good(provider.call(call(json!({"url": format!("http://{address}/")}), &[&address])).await);
+    let got = good(
+        provider
+            .call(call(json!({"url": format!("http://{address}/")}), &[&address]))
+            .await,
+    );
     assert_eq!(got["body"], "the host itself");
 }
 
@@ -149,8 +198,17 @@ async fn proxy_variables_have_no_effect() {
     let host = Server::same(answer("200 OK", &[], b"the host itself")).await;
     let proxy = Server::same(answer("200 OK", &[], b"the proxy")).await;
     let mut child = tokio::process::Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", "hosts::fetcher_for_the_proxy_test"]).env(PROXY_TARGET, host.address.to_string());
-    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+    child
+        .args(["--exact", "hosts::fetcher_for_the_proxy_test"])
+        .env(PROXY_TARGET, host.address.to_string());
+    for name in [
+        "HTTP_PROXY",
+        "http_proxy",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ] {
         child.env(name, proxy.url(""));
     }
     assert!(child.output().await.unwrap().status.success());

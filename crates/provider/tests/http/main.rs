@@ -1,13 +1,20 @@
 //! `http.fetch` against real servers on loopback: which hosts are called, what is sent, and what comes back.
 
-#![allow(clippy::unwrap_used, reason = "a failed step of a test ends it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::format_push_string,
+    reason = "a failed step of a test ends it"
+)]
 
-#[path = "../common/mod.rs"]
-mod common;
 mod answers;
 mod asking;
-mod hosts;
+#[path = "../common/mod.rs"]
+mod common;
 mod hops;
+mod hosts;
 mod secrets;
 mod server;
 mod tls;
@@ -20,7 +27,11 @@ use std::sync::Arc;
 
 /// A provider that resolves these names and no others.
 pub(crate) fn provider(names: Arc<Names>) -> HttpProvider {
-    HttpProvider::new(HttpOptions { resolver: names, extra_roots: Vec::new() }).unwrap()
+    HttpProvider::new(HttpOptions {
+        resolver: names,
+        extra_roots: Vec::new(),
+    })
+    .unwrap()
 }
 
 /// A fetch with these hosts granted.

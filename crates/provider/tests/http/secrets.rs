@@ -42,7 +42,11 @@ async fn a_secret_reaches_the_host_it_is_bound_to_and_does_not_come_back() {
         assert!(sent.headers["authorization"].ends_with(VALUE), "{sent:?}");
         assert!(String::from_utf8(sent.body).unwrap().contains(VALUE));
         let text = got.to_string();
-        for form in [VALUE, "s3cr3t%2F", &STANDARD.encode(format!("user:{VALUE}"))[8..20]] {
+        for form in [
+            VALUE,
+            "s3cr3t%2F",
+            &STANDARD.encode(format!("user:{VALUE}"))[8..20],
+        ] {
             assert!(!text.contains(form), "{form} is in {text}");
         }
         assert!(text.contains("[secret K]"), "{text}");
@@ -54,14 +58,21 @@ async fn a_secret_for_another_host_is_not_asked_to_leave() {
     let server = Server::same(answer("200 OK", &[], b"")).await;
     let here = format!("127.0.0.1:{}", server.port());
     let provider = provider(Names::of(&[]));
-    for (name, expected) in [("K", ErrorCode::SecretRefused), ("NONE", ErrorCode::SecretUnavailable)] {
+    for (name, expected) in [
+        ("K", ErrorCode::SecretRefused),
+        ("NONE", ErrorCode::SecretUnavailable),
+    ] {
         let asked = json!({"url": server.url("/"), "headers": {"a": format!("$secret:{name}")}});
-        let got = provider.call(with_secret(asked, &[&here], "api.example.com")).await;
+        let got = provider
+            .call(with_secret(asked, &[&here], "api.example.com"))
+            .await;
         assert_eq!(code(got), expected);
     }
     // Nothing is revealed for a host that is refused.
     let asked = json!({"url": server.url("/"), "headers": {"a": "$secret:K"}});
-    let got = provider.call(with_secret(asked, &["a.example"], "127.0.0.1")).await;
+    let got = provider
+        .call(with_secret(asked, &["a.example"], "127.0.0.1"))
+        .await;
     assert_eq!(code(got), ErrorCode::HostRefused);
     assert_eq!(server.connections(), 0);
 }
@@ -74,7 +85,10 @@ async fn a_redirect_takes_no_secret_to_another_origin_and_no_message_tells_it() 
         Some(answer("307 Temporary Redirect", &[("location", &target)], b""))
     }))
     .await;
-    let hosts = [format!("127.0.0.1:{}", server.port()), format!("127.0.0.1:{}", other.port())];
+    let hosts = [
+        format!("127.0.0.1:{}", server.port()),
+        format!("127.0.0.1:{}", other.port()),
+    ];
     let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
     let provider = provider(Names::of(&[]));
     let asked = json!({"url": server.url("/"), "headers": {"accept": "$secret:K", "x": "$secret:K"}});
@@ -84,24 +98,35 @@ async fn a_redirect_takes_no_secret_to_another_origin_and_no_message_tells_it() 
     assert_eq!(other.connections(), 1);
 
     let gossip = Server::start(Arc::new(|got| {
-        let location = format!("http://{}.example/{}", got.headers["x"].replace(['/', '+'], "-"), got.headers["x"]);
+        let location = format!(
+            "http://{}.example/{}",
+            got.headers["x"].replace(['/', '+'], "-"),
+            got.headers["x"]
+        );
         Some(answer("302 Found", &[("location", &location)], b""))
     }))
     .await;
     let here = format!("127.0.0.1:{}", gossip.port());
     let asked = json!({"url": gossip.url("/"), "headers": {"x": "$secret:K"}});
-    let failure = provider.call(with_secret(asked, &[&here], "127.0.0.1")).await.unwrap_err();
+    let failure = provider
+        .call(with_secret(asked, &[&here], "127.0.0.1"))
+        .await
+        .unwrap_err();
     assert_eq!(failure.code(), ErrorCode::HostRefused);
     assert!(!failure.fault.to_string().contains(VALUE), "{}", failure.fault);
 }
 
 #[tokio::test]
 async fn a_secret_cut_in_two_by_the_size_limit_leaves_nothing() {
-    let server = Server::start(Arc::new(|got| Some(answer("200 OK", &[], got.headers["x"].as_bytes())))).await;
+    let server = Server::start(Arc::new(|got| {
+        Some(answer("200 OK", &[], got.headers["x"].as_bytes()))
+    }))
+    .await;
     let here = format!("127.0.0.1:{}", server.port());
     let provider = provider(Names::of(&[]));
     for max in 1..40 {
-        let asked = json!({"url": server.url("/"), "headers": {"x": "12345 $secret:K 12345"}, "maxBytes": max});
+        let asked =
+            json!({"url": server.url("/"), "headers": {"x": "12345 $secret:K 12345"}, "maxBytes": max});
         let got = good(provider.call(with_secret(asked, &[&here], "127.0.0.1")).await);
         let body = got["body"].as_str().unwrap();
         assert!(body.len() <= max && !body.contains("s3c"), "{max}: {body}");

@@ -50,7 +50,12 @@ impl Server {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 counted.fetch_add(1, Ordering::SeqCst);
-                let (answering, kept, tell, tls) = (Arc::clone(&answering), Arc::clone(&kept), tell.clone(), tls.clone());
+                let (answering, kept, tell, tls) = (
+                    Arc::clone(&answering),
+                    Arc::clone(&kept),
+                    tell.clone(),
+                    tls.clone(),
+                );
                 tokio::spawn(async move {
                     match tls {
                         None => serve(stream, answering, kept, tell).await,
@@ -62,7 +67,12 @@ impl Server {
                 });
             }
         });
-        Server { address, got, connections, seen }
+        Server {
+            address,
+            got,
+            connections,
+            seen,
+        }
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -110,13 +120,19 @@ async fn serve(
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
         .collect();
-    let length: usize = headers.get("content-length").map_or(0, |text| text.parse().unwrap());
+    let length: usize = headers
+        .get("content-length")
+        .map_or(0, |text| text.parse().unwrap());
     while bytes.len() < head + length {
         if stream.read_buf(&mut bytes).await.ok()? == 0 {
             return None;
         }
     }
-    let got = Got { line, headers, body: bytes[head..].to_vec() };
+    let got = Got {
+        line,
+        headers,
+        body: bytes[head..].to_vec(),
+    };
     let answer = answering(&got);
     kept.lock().unwrap().push(got);
     tell.send_modify(|count| *count += 1);
@@ -153,7 +169,10 @@ impl Names {
             .iter()
             .map(|(name, lists)| ((*name).to_owned(), lists.iter().map(parse).collect()))
             .collect();
-        Arc::new(Names { names: Mutex::new(names), asked: AtomicUsize::new(0) })
+        Arc::new(Names {
+            names: Mutex::new(names),
+            asked: AtomicUsize::new(0),
+        })
     }
 }
 
