@@ -21,6 +21,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("actum-journal", 3),
     ("actum-sandbox", 3),
     ("actum-engine", 4),
+    ("actum-provider", 4),
     ("actum-worker", 4),
     ("actum-daemon", 5),
     ("actum-client", 5),

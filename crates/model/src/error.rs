@@ -105,8 +105,6 @@ codes! {
         "see what is missing with `actum doctor`; a weaker level must be allowed by name, with `--sandbox`";
     PoolExhausted "POOL_EXHAUSTED" 503 true "No more processes can be started for sessions now."
         "end sessions that are not needed, or wait; see `actum pool`";
-    NotGranted "NOT_GRANTED" 403 false "The operator of this daemon has not granted this."
-        "grant it when the daemon is started, for instance with `--grant-file` or `--grant-http`";
     PromiseExists "PROMISE_EXISTS" 409 false "A promise with this id is kept already."
         "choose another id, or read what is there with `promise.get`";
     PromiseNotFound "PROMISE_NOT_FOUND" 404 false "No promise has this id, or it is no longer kept."
@@ -175,6 +173,28 @@ codes! {
         "remove the edges and attachments that refer to it first";
     CollapseConflict "COLLAPSE_CONFLICT" 409 false "System and the shadow working set changed the same things differently; nothing was changed."
         "the receipt lists the conflicts; look with `actum sws diff`, change the shadow working set, and collapse again";
+    NotGranted "NOT_GRANTED" 403 false "The operator of this daemon has not allowed this."
+        "the message names the grant that is missing; only the operator can give it";
+    PathOutside "PATH_OUTSIDE" 403 false "The path leads out of the folders that are granted."
+        "name a file below a granted folder; links that lead out of it are not followed";
+    FileNotFound "FILE_NOT_FOUND" 404 false "No file or folder is there under this path."
+        "look with `file.list` at the folder it should be in";
+    FileExists "FILE_EXISTS" 409 false "A file or folder is there already under this path."
+        "use mode `replace`, remove it first, or choose another path";
+    FileChanged "FILE_CHANGED" 409 false "The file has other content than `ifHash` says."
+        "read it, decide again, and submit under a new id with its present hash";
+    FileRefused "FILE_REFUSED" 422 false "What is there under this path is not of the kind that this needs."
+        "only plain files and folders are touched: no device, FIFO, socket, and nothing of `/proc`";
+    FileFailed "FILE_FAILED" 500 true "The operating system refused to do this with the file."
+        "the message has its reason: permissions, a full disk, a read-only file system";
+    TooLarge "TOO_LARGE" 413 false "It is larger than the limit that applies."
+        "the message names the limit; read it in parts, or ask for less";
+    HostRefused "HOST_REFUSED" 403 false "The address is not one this daemon may call."
+        "only granted hosts are called, and a private address only where it is granted itself";
+    SecretRefused "SECRET_REFUSED" 403 false "The secret is not bound to the host it would go to."
+        "only the operator can bind a secret to a host";
+    HttpFailed "HTTP_FAILED" 502 true "No usable answer came from the host."
+        "the message says how far it came: name, connection, TLS, request or answer";
     JournalLocked "JOURNAL_LOCKED" 409 true "Another process holds this data directory."
         "stop the daemon named in the message, or use another --data";
     JournalDamaged "JOURNAL_DAMAGED" 500 false "Acknowledged history is damaged; Actum does not skip or guess."

@@ -226,3 +226,40 @@ pub const GRAPHQL_INIT_TIMEOUT_MS: u64 = 10_000;
 pub const GRAPH_PINS_MAX: usize = 1024;
 /// How long such a version is kept after its last use: as long as the kernel keeps one.
 pub const GRAPH_PIN_AGE_MS_MAX: u64 = GRAPH_SNAPSHOT_AGE_MS_MAX;
+
+/// Bytes of a file that one `file.read` gives: escaped six times larger in JSON they still fit a message.
+pub const FILE_READ_BYTES_MAX: usize = 1024 * 1024;
+/// Content of one `file.write`: in base64 it leaves room in the arguments of a command.
+pub const FILE_WRITE_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// A file that is replaced, removed, appended to or hashed is read whole, into memory and into a blob; as large as
+/// the output of a program.
+pub const FILE_KEPT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Entries a listing of files looks at.
+pub const FILE_LIST_SCANNED_MAX: usize = 200_000;
+/// Folders within each other that a listing goes into: each holds a descriptor open.
+pub const FILE_LIST_DEPTH_MAX: usize = 64;
+/// Longest path: that of Linux.
+pub const FILE_PATH_BYTES_MAX: usize = 4096;
+
+/// Longest URL.
+pub const HTTP_URL_BYTES_MAX: usize = 8192;
+/// Headers of one request, and of one answer.
+pub const HTTP_HEADERS_MAX: usize = 100;
+/// Bytes of all headers of one request; of an answer what a server of the usual kind sends at most.
+pub const HTTP_HEADER_BYTES_MAX: usize = 32 * 1024;
+/// Body of one request: in base64 it leaves room in the arguments of a command.
+pub const HTTP_REQUEST_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Body of one answer, decompressed: escaped six times larger in JSON it still fits a message.
+pub const HTTP_RESPONSE_BYTES_MAX: usize = 1024 * 1024;
+/// Redirects followed: as many as the usual clients.
+pub const HTTP_REDIRECTS_MAX: u64 = 10;
+/// How long a request with its redirects may take unless it says otherwise.
+pub const HTTP_TIMEOUT_MS: u64 = 30_000;
+/// How long one connection may take to come up, TLS included.
+pub const HTTP_CONNECT_TIMEOUT_MS: u64 = 10_000;
+/// Addresses of one name that are looked at; each is checked.
+pub const HTTP_ADDRESSES_MAX: usize = 64;
+/// Names of the environment asked for at once.
+pub const SYSTEM_ENV_NAMES_MAX: usize = 64;
+/// Longest value of the environment that is given.
+pub const SYSTEM_ENV_VALUE_BYTES_MAX: usize = 32 * 1024;

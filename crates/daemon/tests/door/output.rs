@@ -131,7 +131,7 @@ async fn output_nobody_takes_slows_the_program_down_and_nothing_is_lost() {
                 held.push(credit);
             }
             WorkEvent::Settled { seq, .. } if seq == barrier_seq => break,
-            WorkEvent::Settled { settlement, .. } => panic!("{settlement:?}"),
+            other => panic!("{other:?}"),
         }
         // The window is full: from here on nothing may come but what needs no room.
         if let Some(barrier) = barrier.take_if(|_| taken + 64 * 1024 > WINDOW) {

@@ -72,7 +72,7 @@ impl Bench {
                     data,
                     ..
                 } if of == seq => seen.push_str(&data),
-                WorkEvent::Output { .. } => {}
+                WorkEvent::Output { .. } | WorkEvent::Shown { .. } => {}
                 WorkEvent::Settled { seq: of, settlement } if of == seq => {
                     panic!("settled before: {settlement:?}")
                 }
