@@ -381,3 +381,50 @@ async fn ticks_that_are_to_come_are_waited_for() {
         "{message}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_and_ticks_name_their_rules_and_what_a_timer_wrote_names_its_tick() {
+    let daemon = Daemon::dev().await;
+    create(&daemon).await;
+    write(&daemon, 0, 1).await;
+    change(
+        &daemon,
+        "mutation { setTimer(input: {timerId: \"writes\", afterMs: 1, command: {type: \"graph.rewrite\",
+            payload: {view: \"sws:0\", ops: [{op: \"AddNode\", data: {kind: \"demo\", payload_b64: \"\"}}]}}})
+            { timer { id } } }",
+    )
+    .await;
+    let mut socket = ready(&daemon).await;
+    let entry = "idx policyId rulePackId receipt { commandId tickReceipt { tickId policyId rulePackId } }";
+    let followed =
+        format!("subscription {{ rewrites(view: {{kind: SWS, swsId: 0}}, fromIdx: 0) {{ {entry} }} }}");
+    subscribe(&mut socket, "entries", &followed).await;
+    let mut entries = Vec::new();
+    for _ in 0..2 {
+        entries.push(socket.next().await["payload"]["data"]["rewrites"].clone());
+    }
+    let tick = "tickId fired policyId rulePackId";
+    let followed = format!("subscription {{ ticks(fromTick: 0) {{ {tick} }} }}");
+    subscribe(&mut socket, "ticks", &followed).await;
+    let first = socket.next().await["payload"]["data"]["ticks"].clone();
+
+    let asked = format!(
+        "{{ rewrites(view: {{kind: SWS, swsId: 0}}) {{ {entry} }} ticks(page: {{first: 1}}) {{ {tick} }}
+            kernelInfo {{ policyId rulePackId }} }}"
+    );
+    let read = change(&daemon, &asked).await;
+    assert_eq!(read["rewrites"], json!(entries));
+    assert_eq!(read["ticks"], json!([first]));
+    assert_eq!(first["fired"], "1");
+    let receipts = entries.iter().map(|entry| &entry["receipt"]["tickReceipt"]);
+    for named in entries.iter().chain(receipts).chain([&first]) {
+        assert_eq!(named["policyId"], 1, "{named}");
+        assert_eq!(named["rulePackId"], read["kernelInfo"]["rulePackId"], "{named}");
+    }
+    let ticks = |entry: &Value| entry["receipt"]["tickReceipt"]["tickId"].clone();
+    assert_eq!(
+        (ticks(&entries[0]), ticks(&entries[1])),
+        (Value::Null, json!("0"))
+    );
+    daemon.finish().await;
+}

@@ -96,31 +96,42 @@ struct Runner {
 }
 
 impl Runner {
-    async fn next(&mut self, response: bool) -> Value {
+    /// The response of the same id: responses come as commands finish, and a read may overtake what was sent before it.
+    async fn response(&mut self, expected: &str) -> Value {
+        let expected: Value = serde_json::from_str(expected).unwrap_or_default();
         loop {
-            let queue = if response {
-                &mut self.responses
-            } else {
-                &mut self.others
-            };
-            if let Some(message) = queue.pop_front() {
+            let wanted = |found: &Value| found.get("id") == expected.get("id");
+            if let Some(place) = self.responses.iter().position(wanted) {
+                return self.responses.remove(place).unwrap();
+            }
+            self.hear().await;
+        }
+    }
+
+    async fn other(&mut self) -> Value {
+        loop {
+            if let Some(message) = self.others.pop_front() {
                 return message;
             }
-            let message = self.socket.next().await;
-            let queue = if message["type"] == "response" {
-                &mut self.responses
-            } else {
-                &mut self.others
-            };
-            queue.push_back(message);
+            self.hear().await;
         }
+    }
+
+    async fn hear(&mut self) {
+        let message = self.socket.next().await;
+        let queue = if message["type"] == "response" {
+            &mut self.responses
+        } else {
+            &mut self.others
+        };
+        queue.push_back(message);
     }
 
     async fn run(&mut self, example: &Example) -> Result<(), String> {
         match example.kind {
             "json request" => self.socket.send_text(example.text.clone()).await,
-            "json response" => return matches(&example.text, &self.next(true).await),
-            "json event" | "json message" => return matches(&example.text, &self.next(false).await),
+            "json response" => return matches(&example.text, &self.response(&example.text).await),
+            "json event" | "json message" => return matches(&example.text, &self.other().await),
             "http request" => self.answer = Some(send(&self.daemon, &example.text).await),
             _ => {
                 let answer = self.answer.take().ok_or("no request stands before it")?;

@@ -128,9 +128,10 @@ async fn subscriptions_are_narrowed_and_ended() {
     for command in [annotate("1", "a", 1), traced, annotate("3", "b", 3)] {
         socket.send(&command).await;
     }
-    let mut seen = Vec::new();
-    while seen.len() < 9 {
+    let (mut seen, mut answered) = (Vec::new(), 0);
+    while seen.len() < 9 || answered < 3 {
         let message = socket.next().await;
+        answered += u32::from(message["type"] == "response");
         if let Some(subscription) = message["subscription"].as_str() {
             seen.push(format!("{subscription} {}", message["id"].as_str().unwrap()));
         }
@@ -340,4 +341,66 @@ async fn a_stream_of_events_resumes_behind_the_last_one_seen() {
     assert_eq!(bad.code(), "INVALID_INPUT");
     assert_eq!(daemon.get("/v1/events?fromIdx=x").await.code(), "INVALID_INPUT");
     assert_eq!(daemon.get("/v1/events?colour=red").await.code(), "INVALID_INPUT");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_event_of_graph_timers_and_ticks_names_its_rules_over_every_transport() {
+    let daemon = Daemon::dev().await;
+    let mut socket = daemon.socket().await;
+    let subscribed = socket
+        .call(&json!({"type": "events.subscribe", "payload": {"fromIdx": 0}}))
+        .await;
+    let subscription = subscribed["data"]["subscription"].as_str().unwrap().to_owned();
+    let mut writer = daemon.socket().await;
+    let forked = writer.call(&json!({"type": "sws.create", "id": "fork"})).await;
+    let pins = (
+        forked["data"]["policyId"].clone(),
+        forked["data"]["rulePackId"].clone(),
+    );
+    assert_eq!(pins.0, 1, "{forked}");
+    assert_eq!(pins.1.as_str().unwrap().len(), 64, "{forked}");
+    writer
+        .call(&json!({"type": "timer.set", "payload": {"timerId": "once", "afterMs": 1}}))
+        .await;
+    let mut names = Vec::new();
+    while !names.contains(&"timer_fired".to_owned()) {
+        let event = socket.next().await;
+        names.push(event["event"].as_str().unwrap().to_owned());
+        let found = (event["policyId"].clone(), event["rulePackId"].clone());
+        assert_eq!(found, pins, "{event}");
+    }
+    writer
+        .call(&json!({"type": "sws.discard", "id": "last", "payload": {"swsId": "0"}}))
+        .await;
+    for event in until_finished(&mut socket, &subscription, "last").await {
+        names.push(event["event"].as_str().unwrap().to_owned());
+        let found = (event["policyId"].clone(), event["rulePackId"].clone());
+        assert_eq!(found, pins, "{event}");
+    }
+    let streamed = read_stream(&daemon, "/v1/events?fromIdx=0", None, "last").await;
+    for (_, event) in &streamed[1..] {
+        let found = (event["policyId"].clone(), event["rulePackId"].clone());
+        assert_eq!(found, pins, "{event}");
+    }
+    let again: Vec<&str> = streamed[1..]
+        .iter()
+        .map(|(_, event)| event["event"].as_str().unwrap())
+        .collect();
+    assert_eq!(again, names);
+    for name in [
+        "server_booted",
+        "command_accepted",
+        "timer_set",
+        "tick",
+        "timer_fired",
+    ] {
+        assert!(again.contains(&name), "{again:?}");
+    }
+    let read = writer.call(&json!({"type": "time.ticks"})).await;
+    let tick = &read["data"]["ticks"][0];
+    assert_eq!(
+        (tick["policyId"].clone(), tick["rulePackId"].clone()),
+        pins,
+        "{read}"
+    );
 }

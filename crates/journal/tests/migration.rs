@@ -101,6 +101,8 @@ fn every_event() -> Vec<Event> {
             node: "host".to_owned(),
             build: "0.1.0".to_owned(),
             contracts: Hash::of(b"contracts"),
+            policy: 1,
+            rule_pack: Hash::of(b"rules"),
             classes: None,
             clean: true,
         }),

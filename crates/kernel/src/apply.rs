@@ -141,6 +141,7 @@ impl State {
             .unwrap_or(self.incarnation);
         self.term = booted.term;
         self.contracts = booted.contracts;
+        self.rules_activated(booted.policy, booted.rule_pack);
         self.clocks_start();
         self.closed = false;
         let running = self

@@ -54,6 +54,7 @@ impl Lifecycle {
             }
         }
         out.extend(events.iter().filter_map(|event| self.event(head, event, state)));
+        name_the_rules(&mut out, head, state);
         out
     }
 
@@ -189,6 +190,23 @@ impl Lifecycle {
             Known::InFlight(row) => Some(row.identity.clone()),
             Known::Finished(row) => Some(row.identity.clone()),
             Known::Retired(_) => None,
+        }
+    }
+}
+
+/// Every event says which rules its record was decided under, as receipts do.
+fn name_the_rules(events: &mut [PublicEvent], head: RecordHead, state: &State) {
+    if events.is_empty() {
+        return;
+    }
+    let Some(rules) = state.rules_at(head.idx) else {
+        return;
+    };
+    let pack = rules.pack.to_string();
+    for event in events {
+        if let Value::Object(members) = &mut event.json {
+            members.insert("policyId".into(), rules.policy.into());
+            members.insert("rulePackId".into(), pack.as_str().into());
         }
     }
 }

@@ -6,8 +6,8 @@ mod timers;
 pub(crate) use promises::no_promise;
 pub use promises::{is_settled, promise, promise_json, promises};
 pub use timers::{
-    Now, describe as describe_timer, now, now_json, submitted_by, tick_json, ticks, ticks_json, timer,
-    timer_json, timers,
+    Now, describe as describe_timer, now, now_json, submitted_by, tick_json, tick_of, ticks, ticks_json,
+    timer, timer_json, timers,
 };
 pub(crate) use timers::{due_members, no_timer};
 

@@ -6,6 +6,7 @@ mod graph;
 mod graph_restore;
 mod promises;
 mod restore;
+mod rules;
 mod table;
 mod timers;
 
@@ -19,7 +20,7 @@ use actum_model::hash::Fingerprint;
 use actum_model::ids::{CommandId, IdempotencyKey, SessionId, Tenant};
 use actum_model::outcome::LanePlace;
 use actum_model::promise::PromiseCounts;
-use actum_model::restore::{CommandRow, LaneKey, Phase};
+use actum_model::restore::{CommandRow, LaneKey, Phase, RulesRow};
 use actum_model::worker::Worker;
 use actum_model::{Hash, Json, Lane, Outcome, OutcomeRow, RealmConfig};
 use imbl::{OrdMap, OrdSet, Vector};
@@ -101,6 +102,8 @@ pub struct State {
     pub config: Arc<RealmConfig>,
     /// Hash of the contract table in force.
     pub contracts: Hash,
+    /// The rules in force and those before them, ascending by the record they begin with.
+    pub(crate) rules: Vector<RulesRow>,
     /// The graph.
     pub graph: Graph,
     /// Sessions by tenant and id.
@@ -150,6 +153,7 @@ impl Default for State {
             elapsed: 0,
             config: Arc::default(),
             contracts: Hash::ZERO,
+            rules: Vector::new(),
             graph: Graph::default(),
             sessions: OrdMap::new(),
             lanes: OrdMap::new(),

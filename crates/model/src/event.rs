@@ -214,6 +214,10 @@ pub struct Booted {
     pub build: String,
     /// Hash of the contract table.
     pub contracts: Hash,
+    /// Number of the collapse policy in force from here on: `policyId`.
+    pub policy: u32,
+    /// Hash of contracts, operations and kinds in force from here on: `rulePackId`.
+    pub rule_pack: Hash,
     /// Hash of the rules of data classes, where the operator has given some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<Hash>,

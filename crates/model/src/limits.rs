@@ -197,6 +197,9 @@ pub const TIMER_MS_MAX: u64 = 10 * 366 * 86_400_000;
 pub const TIMER_LATE_MS: u64 = 2000;
 /// Ticks kept in state for `time.ticks`; the journal has all of them. A page of a listing and some more.
 pub const TICKS_KEPT_MAX: usize = 1024;
+/// Changes of the rules that state knows, the latest: one comes with a boot of a program of other rules, so these are
+/// years of upgrades.
+pub const RULES_KEPT_MAX: usize = 1024;
 /// Shortest cadence of ticks: each is a record.
 pub const TICK_CADENCE_MS_MIN: u64 = 100;
 /// Resolution of both clocks as inputs carry them: a millisecond.

@@ -5,6 +5,7 @@ use crate::config::RealmConfig;
 use crate::effect::{Doubt, Probing};
 use crate::event::StopReason;
 use crate::graph::GraphPiece;
+use crate::hash::Hash;
 use crate::ids::{SessionId, Tenant};
 use crate::json::Json;
 use crate::outcome::{Identity, OutcomeRow};
@@ -90,9 +91,22 @@ pub struct MetaRow {
     /// The configuration in force.
     pub config: RealmConfig,
     /// Hash of the contract table in force.
-    pub contracts: crate::hash::Hash,
+    pub contracts: Hash,
+    /// The rules in force and those before them, ascending.
+    pub rules: Vec<RulesRow>,
     /// Lanes that are ready to go on, in order.
     pub ready: Vec<LaneKey>,
+}
+
+/// The rules that records are decided under, from one record on until the next row.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RulesRow {
+    /// Journal position of the first record they are in force for.
+    pub from_idx: u64,
+    /// Number of the collapse policy: `policyId`.
+    pub policy: u32,
+    /// Hash of contracts, operations and kinds: `rulePackId`.
+    pub pack: Hash,
 }
 
 /// A lane and the tenant it belongs to.
@@ -201,7 +215,7 @@ pub struct Running {
     /// Run time at which its time runs out.
     pub due: u64,
     /// Id of its effect.
-    pub effect: crate::hash::Hash,
+    pub effect: Hash,
     /// Whether the effect may have left.
     pub dispatching: bool,
     /// Whether a stop of it can be confirmed and nothing outside has changed then.

@@ -132,7 +132,7 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
         runtime.spawn(sync_at_interval(weak.clone(), options.sync_interval_ms));
     }
     runtime.spawn(history::follow(Arc::downgrade(&shared)));
-    super::warm::start(shared.published.load_full());
+    let _warming = super::warm::start(shared.published.load_full());
     let means = Means {
         vault: Vault::new(options.data.join("secrets")),
         blobs: opened.blobs,

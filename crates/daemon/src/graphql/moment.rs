@@ -5,7 +5,7 @@ use super::pins::Pins;
 use crate::core::{Core, Published};
 use actum_kernel::state::Version;
 use actum_model::ids::Tenant;
-use actum_model::limits::{GRAPHQL_RESPONSE_BYTES_MAX, GRAPHQL_TIMEOUT_MS};
+use actum_model::limits::GRAPHQL_RESPONSE_BYTES_MAX;
 use actum_model::{Caller, ErrorCode, Fault};
 use async_graphql::Context;
 use std::sync::Arc;
@@ -18,8 +18,15 @@ pub(crate) struct Moment {
     pub(crate) caller: Caller,
     pub(crate) published: Arc<Published>,
     pub(crate) pins: Arc<Pins>,
-    deadline: Option<Instant>,
+    deadline: Option<Deadline>,
     spent_bytes: AtomicUsize,
+}
+
+/// When a request has to have its answer, and how long that was from its beginning.
+#[derive(Clone, Copy)]
+struct Deadline {
+    at: Instant,
+    after: Duration,
 }
 
 /// The moment of the request that a field is resolved for.
@@ -30,10 +37,12 @@ pub(crate) fn moment<'a>(ctx: &Context<'a>) -> Result<&'a Arc<Moment>, Fault> {
 
 impl Moment {
     /// The newest durable state, for a query or mutation: it ends at a time and is given so many bytes.
-    pub(crate) fn of_request(core: &Core, caller: &Caller, pins: &Arc<Pins>) -> Moment {
-        let timeout = Duration::from_millis(GRAPHQL_TIMEOUT_MS);
+    pub(crate) fn of_request(core: &Core, caller: &Caller, pins: &Arc<Pins>, most: Duration) -> Moment {
         Moment {
-            deadline: Some(Instant::now() + timeout),
+            deadline: Some(Deadline {
+                at: Instant::now() + most,
+                after: most,
+            }),
             ..Moment::of_subscription(core, caller, pins)
         }
     }
@@ -76,8 +85,8 @@ impl Moment {
 
     /// Ends a request that takes too long, and lets others have their turn: what reads a page comes by here.
     pub(crate) async fn breathe(&self) -> Result<(), Fault> {
-        if self.deadline.is_some_and(|deadline| deadline < Instant::now()) {
-            return Err(too_long());
+        if let Some(late) = self.deadline.filter(|deadline| deadline.at <= Instant::now()) {
+            return Err(too_long(late.after));
         }
         tokio::task::yield_now().await;
         Ok(())
@@ -101,7 +110,7 @@ impl Moment {
 }
 
 /// The fault of a request that took too long.
-pub(crate) fn too_long() -> Fault {
-    let message = format!("the query took longer than {GRAPHQL_TIMEOUT_MS} ms");
+pub(crate) fn too_long(most: Duration) -> Fault {
+    let message = format!("the query took longer than {} ms", most.as_millis());
     Fault::new(ErrorCode::TimedOut, message).with_hint("ask for less at once: smaller pages, fewer levels")
 }

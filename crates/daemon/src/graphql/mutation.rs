@@ -37,7 +37,7 @@ pub(super) struct Done {
 
 impl Done {
     fn receipt(&self) -> TickReceipt {
-        TickReceipt::new(self.kind, self.receipt.clone())
+        TickReceipt::new(self.kind, self.receipt.clone(), None)
     }
 
     pub(super) fn command(&self) -> Submitted {

@@ -229,7 +229,7 @@ impl RecordQuery {
                 return Err(Fault::new(ErrorCode::InvalidInput, message).into());
             }
         };
-        Ok(known.and_then(|known| Receipt::of_known(known, moment.tenant())))
+        Ok(known.and_then(|known| Receipt::of_known(&moment.published.state, known, moment.tenant())))
     }
 
     /// The commands of the history that the caller may see.

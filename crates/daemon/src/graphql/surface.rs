@@ -8,7 +8,7 @@ use super::pins::{self, Pins};
 use super::query::Query;
 use super::subscription::Subscriptions;
 use crate::core::Core;
-use actum_model::limits::{GRAPHQL_COMPLEXITY_MAX, GRAPHQL_DEPTH_MAX, GRAPHQL_TIMEOUT_MS};
+use actum_model::limits::{GRAPHQL_COMPLEXITY_MAX, GRAPHQL_DEPTH_MAX};
 use actum_model::{Caller, ErrorCode, Fault};
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Request, Response, Schema, ServerError};
@@ -52,6 +52,7 @@ pub(crate) struct Surface {
     core: Core,
     pins: Arc<Pins>,
     introspection: bool,
+    query_time: Duration,
 }
 
 /// What an answer is about.
@@ -65,7 +66,8 @@ pub(crate) enum Answer {
 }
 
 impl Surface {
-    pub(crate) fn new(core: Core, introspection: bool) -> Surface {
+    /// `query_time` is how long a query may read.
+    pub(crate) fn new(core: Core, introspection: bool, query_time: Duration) -> Surface {
         let pins = Arc::new(Pins::default());
         tokio::spawn(pins::sweep(Arc::downgrade(&pins)));
         Surface {
@@ -73,6 +75,7 @@ impl Surface {
             core,
             pins,
             introspection,
+            query_time,
         }
     }
 
@@ -108,17 +111,18 @@ impl Surface {
     }
 
     async fn run(&self, caller: &Caller, mut request: Request, bounded: Bounded) -> Answer {
-        let moment = Moment::of_request(&self.core, caller, &self.pins);
+        let moment = Moment::of_request(&self.core, caller, &self.pins, self.query_time);
         request.set_parsed_query(bounded.document);
         let execution = self.schema.execute(request.data(Arc::new(moment)));
         let mut response = if bounded.operation == Some(OperationType::Mutation) {
             // A command that is under way gets its answer, however long the reads behind it take.
             execution.await
         } else {
-            let most = Duration::from_millis(GRAPHQL_TIMEOUT_MS);
-            match tokio::time::timeout(most, execution).await {
+            match tokio::time::timeout(self.query_time, execution).await {
                 Ok(response) => response,
-                Err(_late) => return Answer::Executed(failed(request_error(&too_long()))),
+                Err(_late) => {
+                    return Answer::Executed(failed(request_error(&too_long(self.query_time))));
+                }
             }
         };
         dress(&mut response.errors);

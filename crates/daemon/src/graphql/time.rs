@@ -3,10 +3,10 @@
 use super::inputs::{self, PageInput, cost};
 use super::moment::{Moment, moment};
 use super::mutation::{Done, Names, submit};
-use super::scalars::{AnyJson, Timestamp, U64};
+use super::scalars::{AnyJson, HexHash, Timestamp, U32, U64};
 use super::types::Submitted;
 use crate::core::Published;
-use actum_kernel::read;
+use actum_kernel::{State, read};
 use actum_model::ids::CommandId;
 use actum_model::timer::TickRow;
 use actum_model::{ErrorCode, Fault};
@@ -49,10 +49,15 @@ pub(crate) struct TickEvent {
     elapsed_ms: U64,
     /// Timers that fired in it.
     fired: U64,
+    /// Number of the policy it was decided under; null once that is no longer known.
+    policy_id: Option<U32>,
+    /// Hash over all that decided what an operation meant then; null with `policyId`.
+    rule_pack_id: Option<HexHash>,
 }
 
 impl TickEvent {
-    fn new(row: &TickRow) -> TickEvent {
+    fn new(state: &State, row: &TickRow) -> TickEvent {
+        let rules = state.rules_at(row.idx);
         TickEvent {
             id: ID(format!("tick:{}", row.tick)),
             tick_id: U64(row.tick),
@@ -60,6 +65,8 @@ impl TickEvent {
             at: Timestamp(row.at),
             elapsed_ms: U64(row.elapsed),
             fired: U64(row.fired),
+            policy_id: rules.map(|rules| U32(rules.policy)),
+            rule_pack_id: rules.map(|rules| HexHash(rules.pack)),
         }
     }
 }
@@ -226,8 +233,9 @@ impl TimeQuery {
         #[graphql(desc = "Which part of them; `after` is a `tickId`.")] page: Option<PageInput>,
     ) -> Result<Vec<TickEvent>> {
         let page = inputs::page(page.as_ref(), inputs::place_cursor)?;
-        let (rows, _) = read::ticks(&moment(ctx)?.published.state, page.after, page.first);
-        Ok(rows.iter().map(TickEvent::new).collect())
+        let state = &moment(ctx)?.published.state;
+        let (rows, _) = read::ticks(state, page.after, page.first);
+        Ok(rows.iter().map(|row| TickEvent::new(state, row)).collect())
     }
 
     /// Live timers by id. Go on behind the last id.
@@ -395,7 +403,8 @@ impl Follower {
         }
         let (rows, _) = read::ticks(state, self.next.checked_sub(1), usize::MAX);
         self.next = state.next_tick();
-        self.taken.extend(rows.iter().map(TickEvent::new));
+        self.taken
+            .extend(rows.iter().map(|row| TickEvent::new(state, row)));
         Ok(())
     }
 }

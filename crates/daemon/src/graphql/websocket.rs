@@ -9,14 +9,13 @@ use crate::access::Grant;
 use crate::transport::graphql::{App, Peer, drained};
 use actum_model::Fault;
 use actum_model::json::parse_strict;
-use actum_model::limits::{GRAPHQL_INIT_TIMEOUT_MS, GRAPHQL_OPERATIONS_MAX, ID_CHARS_MAX, MESSAGE_BYTES_MAX};
+use actum_model::limits::{GRAPHQL_OPERATIONS_MAX, ID_CHARS_MAX, MESSAGE_BYTES_MAX};
 use async_graphql::Response;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use futures_util::StreamExt;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -123,7 +122,7 @@ impl Connection {
         }
         let mut draining = self.app.core.draining();
         let mut draining = pin!(drained(&mut draining));
-        let init_until = Instant::now() + Duration::from_millis(GRAPHQL_INIT_TIMEOUT_MS);
+        let init_until = Instant::now() + self.app.timings.init;
         let mut ping =
             tokio::time::interval_at(Instant::now() + self.app.timings.ping, self.app.timings.ping);
         let mut check = tokio::time::interval(self.app.timings.token_check);

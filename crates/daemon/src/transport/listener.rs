@@ -77,7 +77,11 @@ pub async fn listen(core: Core, options: Options) -> Result<Listening, Fault> {
     core.calls().answer_at(address);
     let slots = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
     let app = Arc::new(Inner {
-        graphql: Arc::new(Surface::new(core.clone(), options.introspection)),
+        graphql: Arc::new(Surface::new(
+            core.clone(),
+            options.introspection,
+            options.timings.query,
+        )),
         core,
         access: options.access,
         timings: options.timings,

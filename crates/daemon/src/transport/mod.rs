@@ -66,6 +66,10 @@ pub struct Timings {
     pub head: Duration,
     /// For the body of a single command.
     pub body: Duration,
+    /// For what a GraphQL query reads.
+    pub query: Duration,
+    /// From the opening of a GraphQL WebSocket until it says `connection_init`.
+    pub init: Duration,
     /// For answers that are still due when the daemon drains.
     pub drain: Duration,
     /// For the last bytes of a connection that is closed.
@@ -81,6 +85,8 @@ impl Default for Timings {
             keep_alive: Duration::from_secs(15),
             head: Duration::from_secs(60),
             body: Duration::from_secs(60),
+            query: Duration::from_millis(limits::GRAPHQL_TIMEOUT_MS),
+            init: Duration::from_millis(limits::GRAPHQL_INIT_TIMEOUT_MS),
             drain: Duration::from_secs(30),
             close: Duration::from_secs(2),
         }

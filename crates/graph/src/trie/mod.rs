@@ -61,6 +61,15 @@ impl<const N: usize, V: TrieValue<N>> Trie<N, V> {
         self.root.as_ref().map_or_else(hash::empty_root, Link::digest)
     }
 
+    /// Whether the digest costs at most one hash, because nothing changed since it was last asked for.
+    #[must_use]
+    pub fn digest_is_known(&self) -> bool {
+        match &self.root {
+            Some(inner @ Link::Inner(_)) => inner.known_digest().is_some(),
+            Some(Link::Leaf(_)) | None => true,
+        }
+    }
+
     /// Whether both are the same trie in memory, which is a quick yes and no proof of a difference.
     #[must_use]
     pub fn same(&self, other: &Trie<N, V>) -> bool {

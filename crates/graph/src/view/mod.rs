@@ -78,6 +78,12 @@ impl View {
         self.roots().digest()
     }
 
+    /// Whether the digest costs next to nothing, because nothing changed since it was last asked for.
+    #[must_use]
+    pub fn digest_is_known(&self) -> bool {
+        self.nodes.digest_is_known() && self.edges.digest_is_known() && self.attachments.digest_is_known()
+    }
+
     /// The digests of the three tries.
     #[must_use]
     pub fn roots(&self) -> Roots {

@@ -2,6 +2,7 @@
 
 use super::Decider;
 use super::probe::has_probe;
+use crate::state::COLLAPSE_POLICY;
 use actum_model::effect::{Doubt, RecoveryClass};
 use actum_model::event::{Booted, Event, StopReason};
 use actum_model::input::Boot;
@@ -22,6 +23,8 @@ impl Decider<'_> {
             node: boot.node.clone(),
             build: boot.build.clone(),
             contracts: boot.contracts,
+            policy: COLLAPSE_POLICY,
+            rule_pack: self.state.rule_pack_with(&boot.contracts),
             classes: boot.classes,
             clean: self.state.closed,
         }));

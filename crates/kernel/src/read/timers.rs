@@ -4,7 +4,7 @@ use crate::state::State;
 use actum_model::ids::{CommandId, Tenant};
 use actum_model::response::fault_json;
 use actum_model::timer::{ClockPolicy, ClockSource, Due, LastFire, TickRow, TimerRow};
-use actum_model::{ErrorCode, Fault, time};
+use actum_model::{ErrorCode, Fault, OutcomeRow, time};
 use serde_json::{Map, Value, json};
 
 /// The time of a history, from its clock samples under its clock policy. A pure function of the records: it
@@ -91,7 +91,7 @@ pub fn ticks(state: &State, after: Option<u64>, first: usize) -> (Vec<TickRow>, 
 #[must_use]
 pub fn ticks_json(state: &State, after: Option<u64>, first: usize) -> Value {
     let (page, more) = ticks(state, after, first);
-    let rows: Vec<Value> = page.iter().map(tick_json).collect();
+    let rows: Vec<Value> = page.iter().map(|row| tick_json(state, row)).collect();
     let mut out = json!({"ticks": rows, "next": state.next_tick(), "hasMore": more});
     if let (Some(oldest), Value::Object(members)) = (state.ticks().next(), &mut out) {
         members.insert("oldest".into(), oldest.tick.into());
@@ -99,11 +99,29 @@ pub fn ticks_json(state: &State, after: Option<u64>, first: usize) -> Value {
     out
 }
 
-/// A tick on the wire.
+/// A tick on the wire, with the rules that its record was decided under.
 #[must_use]
-pub fn tick_json(row: &TickRow) -> Value {
-    json!({"tick": row.tick, "idx": row.idx, "at": time::rfc3339(row.at), "elapsedMs": row.elapsed,
-        "fired": row.fired})
+pub fn tick_json(state: &State, row: &TickRow) -> Value {
+    let mut out = json!({"tick": row.tick, "idx": row.idx, "at": time::rfc3339(row.at), "elapsedMs": row.elapsed,
+        "fired": row.fired});
+    if let (Some(rules), Value::Object(members)) = (state.rules_at(row.idx), &mut out) {
+        members.insert("policyId".into(), rules.policy.into());
+        members.insert("rulePackId".into(), rules.pack.to_string().into());
+    }
+    out
+}
+
+/// The number of the tick whose timer submitted this command. Nothing where no timer did, and once state no longer
+/// keeps the tick.
+#[must_use]
+pub fn tick_of(state: &State, outcome: &OutcomeRow) -> Option<u64> {
+    submitted_by(outcome.identity.id.as_ref()?)?;
+    let ticks = &state.timers.ticks;
+    // A timer submits in the record of its tick, and a record has one tick.
+    let found = ticks
+        .binary_search_by_key(&outcome.accepted_idx, |row| row.idx)
+        .ok()?;
+    ticks.get(found).map(|row| row.tick)
 }
 
 /// `timer.get`.

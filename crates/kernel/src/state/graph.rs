@@ -75,14 +75,8 @@ pub struct Sws {
 impl Default for Branch {
     fn default() -> Branch {
         let view = View::default();
-        Branch {
-            digest: view.digest(),
-            view,
-            n: 0,
-            kept: Vector::new(),
-            log: Vector::new(),
-            entries: 0,
-        }
+        let digest = view.digest();
+        Branch::fork(view, digest)
     }
 }
 
@@ -158,7 +152,10 @@ impl Branch {
         Branch {
             view,
             digest,
-            ..Branch::default()
+            n: 0,
+            kept: Vector::new(),
+            log: Vector::new(),
+            entries: 0,
         }
     }
 
@@ -388,18 +385,5 @@ impl super::State {
             None => Ok(branch.current(name)),
             Some(asked) => branch.version(name, asked, oldest),
         }
-    }
-
-    /// Hash over everything that decides what an operation means: contracts, operations and kinds.
-    #[must_use]
-    pub fn rule_pack(&self) -> Hash {
-        Hash::of_parts(
-            "actum/rule-pack/v1",
-            &[
-                &self.contracts.0,
-                &actum_graph::registry_hash().0,
-                &self.graph.kinds.hash().0,
-            ],
-        )
     }
 }

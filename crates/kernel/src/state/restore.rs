@@ -57,6 +57,7 @@ impl State {
                 .collect(),
             config: (*self.config).clone(),
             contracts: self.contracts,
+            rules: self.rules.iter().copied().collect(),
             ready: self.ready.values().cloned().collect(),
         }
     }
@@ -151,6 +152,7 @@ impl State {
         self.elapsed = meta.elapsed;
         self.config = Arc::new(meta.config);
         self.contracts = meta.contracts;
+        self.rules = meta.rules.into();
         for (outcome, count) in Outcome::ALL.iter().zip(self.finished.iter_mut()) {
             *count = meta.finished.get(outcome.as_str()).copied().unwrap_or(0);
         }

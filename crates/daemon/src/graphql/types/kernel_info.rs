@@ -4,7 +4,6 @@ use crate::core::Published;
 use crate::graphql::inputs::CommitStatus;
 use crate::graphql::moment::moment;
 use crate::graphql::scalars::{HexHash, Timestamp, U32, U64};
-use actum_kernel::state::COLLAPSE_POLICY;
 use actum_model::graph::RewriteKind;
 use async_graphql::{Context, Object, Result};
 use std::sync::Arc;
@@ -37,7 +36,7 @@ impl KernelInfo {
 
     /// Number of the policy under which shadow working sets are collapsed.
     async fn policy_id(&self) -> U32 {
-        U32(COLLAPSE_POLICY)
+        U32(self.published.state.policy())
     }
 
     /// How the last collapse that the caller may know of ended; null if the rewrite log keeps none.

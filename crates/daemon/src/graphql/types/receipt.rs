@@ -4,7 +4,7 @@ use super::rewrite::event_kind;
 use crate::core::Published;
 use crate::graphql::inputs::{EntrySort, EventKind, ViewKind, split};
 use crate::graphql::scalars::{AnyJson, HexHash, Timestamp, U32, U64};
-use actum_kernel::Known;
+use actum_kernel::{Known, State, read};
 use actum_model::graph::{RewriteKind, ViewName};
 use actum_model::ids::Tenant;
 use actum_model::response::fault_json;
@@ -204,14 +204,16 @@ fn policy(receipt: &Value) -> U32 {
 pub(crate) struct TickReceipt {
     command: String,
     receipt: Value,
+    tick: Option<u64>,
 }
 
 impl TickReceipt {
-    /// The receipt of a command of this kind.
-    pub(crate) fn new(command: &str, receipt: Value) -> TickReceipt {
+    /// The receipt of a command of this kind, which a timer submitted in this tick, if one did.
+    pub(crate) fn new(command: &str, receipt: Value, tick: Option<u64>) -> TickReceipt {
         TickReceipt {
             command: command.to_owned(),
             receipt,
+            tick,
         }
     }
 
@@ -233,9 +235,10 @@ impl TickReceipt {
 /// What a change of the graph did, under which rules.
 #[Object]
 impl TickReceipt {
-    /// The tick that carried it out; null for what a caller asked for itself.
+    /// The tick whose timer submitted the command; null for what a caller asked for itself, and once the tick is no
+    /// longer among those that are kept.
     async fn tick_id(&self) -> Option<U64> {
-        None
+        self.tick.map(U64)
     }
 
     /// Hash over all that decides what an operation means.
@@ -322,22 +325,24 @@ impl TickReceipt {
 #[derive(Clone)]
 pub(crate) struct Receipt {
     row: Arc<OutcomeRow>,
+    tick: Option<u64>,
 }
 
 impl Receipt {
     /// The receipt of a command of this tenant that changed the graph, while its outcome is kept.
     pub(crate) fn of_command(published: &Published, tenant: &Tenant, seq: u64) -> Option<Receipt> {
-        Receipt::of_known(published.state.known(seq)?, tenant)
+        Receipt::of_known(&published.state, published.state.known(seq)?, tenant)
     }
 
     /// The same for what is known of a command.
-    pub(crate) fn of_known(known: Known, tenant: &Tenant) -> Option<Receipt> {
+    pub(crate) fn of_known(state: &State, known: Known, tenant: &Tenant) -> Option<Receipt> {
         let Known::Finished(row) = known else {
             return None;
         };
         let kind = row.identity.kind.as_str();
         let of_graph = kind == "graph.rewrite" || kind.starts_with("sws.");
-        (of_graph && row.identity.tenant == *tenant).then_some(Receipt { row })
+        let tick = read::tick_of(state, &row);
+        (of_graph && row.identity.tenant == *tenant).then_some(Receipt { row, tick })
     }
 
     fn result(&self) -> Value {
@@ -396,6 +401,6 @@ impl Receipt {
     /// What it did, under which rules; null where it did nothing that is on the record.
     async fn tick_receipt(&self) -> Option<TickReceipt> {
         let done = self.row.data.is_some();
-        done.then(|| TickReceipt::new(self.row.identity.kind.as_str(), self.result()))
+        done.then(|| TickReceipt::new(self.row.identity.kind.as_str(), self.result(), self.tick))
     }
 }

@@ -5,10 +5,11 @@ use super::receipt::Receipt;
 use crate::core::Published;
 use crate::graphql::inputs::{self, EventKind, PageInput, ViewKind, ViewRefInput, split};
 use crate::graphql::moment::{Moment, moment};
-use crate::graphql::scalars::{AnyJson, HexHash, Timestamp, U64};
+use crate::graphql::scalars::{AnyJson, HexHash, Timestamp, U32, U64};
 use actum_model::Fault;
 use actum_model::graph::{RewriteKind, RewriteRow, ViewName};
 use actum_model::limits::GRAPH_PAGE_BYTES_MAX;
+use actum_model::restore::RulesRow;
 use async_graphql::{Context, ID, Object, Result};
 use std::sync::Arc;
 
@@ -36,6 +37,10 @@ impl RewriteEvent {
             view_idx,
             published: Arc::clone(published),
         }
+    }
+
+    fn rules(&self) -> Option<RulesRow> {
+        self.published.state.rules_at(self.row.record)
     }
 
     /// The view it changed, or was about if it changed none.
@@ -99,6 +104,16 @@ impl RewriteEvent {
     /// Journal position.
     async fn record_idx(&self) -> U64 {
         U64(self.row.record)
+    }
+
+    /// Number of the policy it was decided under; null once that is no longer known.
+    async fn policy_id(&self) -> Option<U32> {
+        self.rules().map(|rules| U32(rules.policy))
+    }
+
+    /// Hash over all that decided what an operation meant then; null with `policyId`.
+    async fn rule_pack_id(&self) -> Option<HexHash> {
+        self.rules().map(|rules| HexHash(rules.pack))
     }
 
     /// Digest of the view afterwards.

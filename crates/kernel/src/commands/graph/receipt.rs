@@ -1,6 +1,5 @@
 //! Receipts: what a change of the graph says it did, under which rules.
 
-use super::FAIL_FAST;
 use crate::state::{SnapshotId, State};
 use actum_graph::op::OpResult;
 use actum_graph::{Conflicts, EntryKey};
@@ -10,7 +9,7 @@ use serde_json::{Map, Value, json};
 /// A receipt with the pins that every one has.
 pub(super) fn pinned(state: &State, mut members: Value) -> Option<Json> {
     if let Value::Object(members) = &mut members {
-        members.insert("policyId".into(), FAIL_FAST.into());
+        members.insert("policyId".into(), state.policy().into());
         members.insert("rulePackId".into(), state.rule_pack().to_string().into());
     }
     Json::from_value(&members).ok()

@@ -56,6 +56,16 @@ const TICK_OUTPUT: &[Field] = &[
         "Run time, milliseconds.",
     ),
     required("fired", Shape::Integer(0, u64::MAX), "Timers that fired in it."),
+    optional(
+        "policyId",
+        Shape::Integer(0, u32::MAX as u64),
+        "The collapse policy it was decided under; absent once that is no longer known.",
+    ),
+    optional(
+        "rulePackId",
+        Shape::Text(1, 64),
+        "Hash of the contracts, operations and kinds it was decided under; absent with `policyId`.",
+    ),
 ];
 
 const TIMER_OUTPUT: &[Field] = &[
