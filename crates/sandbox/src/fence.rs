@@ -5,6 +5,7 @@
 
 use crate::layer::Layer;
 use crate::refusal::{Refusal, Step};
+use crate::spec::Access;
 use crate::sys;
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
@@ -42,8 +43,8 @@ pub(crate) struct Fence {
 }
 
 impl Fence {
-    /// For this kernel, with these further places of a cage.
-    pub(crate) fn new(readable: &[String], writable: &[String]) -> Fence {
+    /// For this kernel, with these further places of a cage: path, access, and whether it is a folder.
+    pub(crate) fn new(places: &[(String, Access, bool)]) -> Fence {
         let version = sys::landlock_version().unwrap_or(0);
         let abi = abi(version);
         let all = AccessFs::from_all(abi);
@@ -56,9 +57,12 @@ impl Fence {
         // The names at the top may be listed; what lies below has rules of its own, and the canary has none.
         let mut rules = vec![rule("/", BitFlags::from(AccessFs::ReadDir))];
         rules.extend(READABLE.iter().map(|path| rule(path, read)));
-        rules.extend(readable.iter().map(|path| rule(path, read)));
         rules.extend(WRITABLE.iter().map(|path| rule(path, write)));
-        rules.extend(writable.iter().map(|path| rule(path, write)));
+        rules.extend(places.iter().map(|(path, access, is_folder)| {
+            let allowed = if *access == Access::Write { write } else { read };
+            let kind = if *is_folder { all } else { AccessFs::from_file(abi) };
+            rule(path, allowed & kind)
+        }));
         Fence {
             version,
             handled_fs: all.bits(),
@@ -97,11 +101,7 @@ impl Fence {
             .filter(|rule| std::path::Path::new(&rule.path).exists())
         {
             let place = PathFd::new(&rule.path).layer(Layer::Landlock, &rule.path)?;
-            let is_file = !std::path::Path::new(&rule.path).is_dir();
-            let mut access = BitFlags::<AccessFs>::from_bits_truncate(rule.access);
-            if is_file {
-                access &= AccessFs::from_file(abi(self.version));
-            }
+            let access = BitFlags::<AccessFs>::from_bits_truncate(rule.access);
             set = set.add_rule(PathBeneath::new(place, access)).map_err(failed)?;
         }
         set.restrict_self().map_err(failed).map(drop)

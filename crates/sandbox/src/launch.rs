@@ -54,6 +54,10 @@ impl Launcher {
         self
     }
 
+    pub(crate) fn sabotage(&self) -> &[Layer] {
+        &self.sabotage
+    }
+
     /// Starts one program in a cage of its own, with these descriptors as its standard input, output and error.
     /// Returns when the program has been executed.
     ///

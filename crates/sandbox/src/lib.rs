@@ -22,6 +22,7 @@ mod spec;
 mod sys;
 mod trees;
 mod wire;
+mod zygote;
 
 pub use cgroup::sweep;
 pub use helper::helper_entry;
@@ -31,3 +32,4 @@ pub use plan::Exit;
 pub use probe::{LayerReport, Report};
 pub use refusal::Refusal;
 pub use spec::{Access, HOME, Limits, MOUNTS_MAX, Mount, PATH_DEFAULT, Profile, Spec, environment};
+pub use zygote::{ForkError, Forked, SessionSpec, Zygote, ZygoteSpec};

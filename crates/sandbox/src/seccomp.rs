@@ -187,7 +187,6 @@ pub(crate) fn install(program: &BpfProgram) -> Result<(), Refusal> {
 }
 
 /// The program as the kernel reads it: eight bytes an instruction.
-#[cfg(test)]
 pub(crate) fn bytes(program: &BpfProgram) -> Vec<u8> {
     let instruction = |line: &sock_filter| {
         let (code, k) = (line.code.to_ne_bytes(), line.k.to_ne_bytes());

@@ -285,3 +285,8 @@ fn a_program_that_is_no_helper_is_told_apart() {
         .unwrap_err();
     assert!(matches!(refusal, Refusal::Helper { .. }), "{refusal:?}");
 }
+
+#[test]
+fn the_same_holds_for_an_ordinary_user() {
+    again_as_an_ordinary_user("the_same_holds_for_an_ordinary_user");
+}

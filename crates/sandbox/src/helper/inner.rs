@@ -10,7 +10,7 @@ use crate::layer::{Enforced, Layer};
 use crate::plan::{Exit, Report};
 use crate::refusal::{Refusal, Step};
 use crate::seccomp;
-use crate::spec::{Access, Mount};
+use crate::spec::Access;
 use crate::sys;
 use crate::wire;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -21,6 +21,7 @@ use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
 use std::fs;
 use std::io::{PipeReader, Read as _};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 /// What a zygote needs to build sessions: `CAP_SETPCAP` and `CAP_SYS_ADMIN` of the cage's own user namespace.
 const ZYGOTE_KEEPS: &[u32] = &[8, 21];
@@ -139,18 +140,10 @@ fn give_up(ground: &Ground, keeps: &[u32]) -> Result<Result<u32, String>, Refusa
 
 fn fence(ground: &Ground) -> Result<u32, String> {
     let spec = &ground.plan.spec;
-    let at = |mount: &Mount| mount.at.display().to_string();
-    let written = spec.mounts.iter().filter(|mount| mount.access == Access::Write);
-    let read = spec
-        .mounts
-        .iter()
-        .filter(|mount| mount.access == Access::Read)
-        .map(at);
-    let runtime = spec.runtime.iter().map(|path| path.display().to_string());
-    let fence = Fence::new(
-        &read.chain(runtime).collect::<Vec<_>>(),
-        &written.map(at).collect::<Vec<_>>(),
-    );
+    let place = |path: &Path, access| (path.display().to_string(), access, path.is_dir());
+    let mounts = spec.mounts.iter().map(|mount| place(&mount.at, mount.access));
+    let runtime = spec.runtime.iter().map(|path| place(path, Access::Read));
+    let fence = Fence::new(&runtime.chain(mounts).collect::<Vec<_>>());
     fence
         .install()
         .map(|()| fence.version)

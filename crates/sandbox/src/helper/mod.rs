@@ -11,6 +11,9 @@ mod program;
 mod verify;
 mod view;
 
+pub(crate) use broker::{Asked, Opened};
+pub(crate) use view::memory_options;
+
 use crate::sys;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use std::io;

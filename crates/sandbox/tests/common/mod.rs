@@ -1,6 +1,7 @@
 //! What the tests share: running a program in a cage to its end, and folders that any user may be given.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use actum_sandbox::{Caged, Exit, Launcher, Refusal, Spec};
 use std::io::{Read, Write};
@@ -85,4 +86,30 @@ pub fn at_work(argv: Vec<String>, folder: &Path) -> Spec {
 /// Whether the tests run as root.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// Runs all tests of this file but the calling one again, as an ordinary user, if this is root.
+pub fn again_as_an_ordinary_user(but: &str) {
+    use std::os::unix::process::CommandExt;
+    if !is_root() {
+        return;
+    }
+    let (_keep, tmp) = folder();
+    std::os::unix::fs::chown(&tmp, Some(1000), Some(1000)).unwrap();
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command
+        .env("TMPDIR", &tmp)
+        .env("HOME", &tmp)
+        .current_dir(&tmp)
+        .uid(1000)
+        .gid(1000);
+    let output = command
+        .args(["--test-threads", "1", "--skip", but])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("test result: ok"),
+        "{text}"
+    );
 }
