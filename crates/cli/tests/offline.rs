@@ -418,6 +418,7 @@ fn add_what_nobody_decided(data: &Path, build: Option<&str>) -> u64 {
         Event::SessionCreated {
             tenant: Tenant::main(),
             session,
+            spec: None,
         },
     )
 }

@@ -201,6 +201,10 @@ impl<R> Engine<R> {
                 }
                 Event::ProbeRequested { seq, .. } => self.open.probe(&self.state, *seq),
                 Event::Stopping { seq, .. } => self.open.stops.push(*seq),
+                Event::Interrupted { seq, .. } => self.open.interrupts.push(*seq),
+                Event::SessionDeleted { tenant, session } => {
+                    self.open.ended.push((tenant.clone(), session.clone()));
+                }
                 Event::InDoubt { seq, reason } => self.open.doubts.push((*seq, *reason)),
                 _ => {}
             }

@@ -1,11 +1,14 @@
 //! What a batch releases once it is committed. Only the journal can build the [`Committed`] that opens it.
 
 use actum_journal::Committed;
-use actum_kernel::{RecordHead, State};
+use actum_kernel::{RecordHead, Session, State};
 use actum_model::effect::Doubt;
 use actum_model::envelope::Caller;
+use actum_model::ids::{SessionId, Tenant};
+use actum_model::outcome::Identity;
 use actum_model::restore::Phase;
 use actum_model::{EffectId, Event, Json, OutcomeRow, Response, contract};
+use std::sync::Arc;
 
 /// An effect that may leave now.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,8 +17,10 @@ pub struct Start {
     pub seq: u64,
     /// Its stable id.
     pub effect: EffectId,
-    /// The command kind.
-    pub kind: String,
+    /// Who asked for what.
+    pub identity: Arc<Identity>,
+    /// The session it runs in, as it is when it leaves.
+    pub session: Option<Session>,
     /// The arguments, redacted.
     pub payload: Json,
     /// True where only the shell's memory has all of them.
@@ -41,6 +46,8 @@ pub(crate) struct OpenBatch<R> {
     pub(crate) starts: Vec<Start>,
     pub(crate) dispatches: Vec<u64>,
     pub(crate) stops: Vec<u64>,
+    pub(crate) interrupts: Vec<u64>,
+    pub(crate) ended: Vec<(Tenant, SessionId)>,
     pub(crate) doubts: Vec<(u64, Doubt)>,
     /// Whether an outcome of an effect, or an erasure, is answered.
     pub(crate) effect_answered: bool,
@@ -55,6 +62,8 @@ impl<R> Default for OpenBatch<R> {
             starts: Vec::new(),
             dispatches: Vec::new(),
             stops: Vec::new(),
+            interrupts: Vec::new(),
+            ended: Vec::new(),
             doubts: Vec::new(),
             effect_answered: false,
         }
@@ -70,15 +79,19 @@ impl<R> OpenBatch<R> {
         self.len() == 0
     }
 
-    /// An effect is requested: what may be repeated leaves as soon as that is durable, anything else asks
-    /// for its durable mark first.
+    /// An effect is requested: what may be repeated leaves as soon as that is durable, anything else needs its
+    /// durable mark. What is contained has it already; the rest asks for it.
     pub(crate) fn effect(&mut self, state: &State, seq: u64) {
         let Some(row) = state.command(seq) else { return };
+        let Phase::Running(running) = &row.phase else {
+            return;
+        };
+        let payload = row.payload.clone().unwrap_or_default();
         let repeatable =
-            contract::find(row.identity.kind.as_str()).is_some_and(|c| c.read_only() || c.idempotent);
+            contract::find(row.identity.kind.as_str()).is_some_and(|c| c.repeatable_with(&payload));
         if repeatable {
             self.start(state, seq);
-        } else {
+        } else if !running.dispatching {
             self.dispatches.push(seq);
         }
     }
@@ -88,7 +101,7 @@ impl<R> OpenBatch<R> {
         let kind = row.identity.kind.as_str();
         // A key must not be destroyed on the word of a record that can still be lost.
         self.effect_answered |=
-            kind == "subject.erase" || contract::find(kind).is_some_and(|c| c.has_effect());
+            kind == "subject.erase" || contract::find(kind).is_some_and(|c| c.has_effect() && !c.read_only());
         self.replies.push((to, Response::finished(row, replayed)));
     }
 
@@ -110,7 +123,12 @@ impl<R> OpenBatch<R> {
         self.starts.push(Start {
             seq,
             effect: running.effect,
-            kind: row.identity.kind.to_string(),
+            identity: row.identity.clone(),
+            session: row
+                .identity
+                .session
+                .as_ref()
+                .and_then(|session| state.session(&row.identity.tenant, session).cloned()),
             payload: row.payload.clone().unwrap_or_default(),
             redacted: row.redacted,
             caller: Caller {
@@ -175,6 +193,10 @@ pub struct Released<R> {
     pub dispatches: Vec<u64>,
     /// Running commands to stop.
     pub stops: Vec<u64>,
+    /// Running code to interrupt.
+    pub interrupts: Vec<u64>,
+    /// Sessions that are gone: what runs for them ends.
+    pub ended: Vec<(Tenant, SessionId)>,
     /// Commands that nobody knows the end of: an alert goes out for each.
     pub doubts: Vec<(u64, Doubt)>,
     /// The state to publish.
@@ -197,13 +219,18 @@ impl<R> Pending<R> {
             starts,
             dispatches,
             stops,
+            interrupts,
             doubts,
             effect_answered,
             ..
         } = &self.open;
         // What an effect came to is not decided again after a crash, so its answer is never relaxed.
         *effect_answered
-            || !(starts.is_empty() && dispatches.is_empty() && stops.is_empty() && doubts.is_empty())
+            || !(starts.is_empty()
+                && dispatches.is_empty()
+                && stops.is_empty()
+                && interrupts.is_empty()
+                && doubts.is_empty())
     }
 
     /// Opens it with the proof that its batch is committed.
@@ -228,6 +255,8 @@ impl<R> Pending<R> {
             starts,
             dispatches,
             stops,
+            interrupts,
+            ended,
             doubts,
             effect_answered: _,
         } = self.open;
@@ -238,6 +267,8 @@ impl<R> Pending<R> {
             starts,
             dispatches,
             stops,
+            interrupts,
+            ended,
             doubts,
             publish: self.publish,
         }

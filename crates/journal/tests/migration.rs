@@ -18,10 +18,12 @@ use actum_model::event::{
 use actum_model::graph::{AttachmentKey, Edge, GraphEvent, KindName, Node, Op, TargetId};
 use actum_model::ids::{IdempotencyKey, Kind, Principal, Tenant};
 use actum_model::outcome::{Identity, LanePlace, Outcome};
+use actum_model::promise::{PromiseRow, PromiseSettled, PromiseState};
 use actum_model::restore::{PackedTable, Restore};
 use actum_model::timer::{
     ClockSample, ClockSource, Due, LastFire, Standing, Ticked, TimerCancelled, TimerFired, TimerRow,
 };
+use actum_model::worker::{Live, Worker, WorkerChanged};
 use actum_model::{CommandId, ErrorCode, Event, Fault, Hash, Json, Lane, SessionId};
 use common::{Seen, open_at, options};
 use std::path::{Path, PathBuf};
@@ -119,6 +121,7 @@ fn every_event() -> Vec<Event> {
         Event::EffectRequested {
             effect: Hash::of(b"effect"),
             seq: 7,
+            contained: true,
         },
         Event::EffectDispatching { seq: 7 },
         Event::OutputKept {
@@ -211,7 +214,43 @@ fn every_event() -> Vec<Event> {
         Event::SessionCreated {
             tenant: tenant.clone(),
             session: session.clone(),
+            spec: Some(Json::from_canonical("{\"kind\":\"python\"}")),
         },
+        Event::WorkerChanged(Box::new(WorkerChanged {
+            tenant: tenant.clone(),
+            session: session.clone(),
+            worker: Some(Worker::Live(Live {
+                incarnation: Hash::of(b"process"),
+                term: 1,
+                sandbox: Json::from_canonical("{\"level\":\"full\"}"),
+            })),
+        })),
+        Event::Interrupted {
+            seq: 7,
+            by: Principal::parse("ci").unwrap(),
+        },
+        Event::PromiseCreated(Box::new(PromiseRow {
+            tenant: tenant.clone(),
+            promise: CommandId::parse("p").unwrap(),
+            by: Principal::parse("ci").unwrap(),
+            command: 7,
+            session: Some(session.clone()),
+            execution: Some(7),
+            timeout_at: Some(1_700_000_000_500),
+            tags: [("kind".into(), "test".into())].into_iter().collect(),
+            created_idx: 4,
+            created_at: 1_700_000_000_000,
+            settled: None,
+        })),
+        Event::PromiseSettled(Box::new(PromiseSettled {
+            tenant: tenant.clone(),
+            promise: CommandId::parse("p").unwrap(),
+            settled: PromiseState::Rejected,
+            value: Some(Json::from_canonical("1")),
+            fault: Some(Fault::new(ErrorCode::PromiseRejected, "no")),
+            by: Some(Principal::parse("ci").unwrap()),
+        })),
+        Event::PromisesPruned { count: 1 },
         Event::SessionAnnotated(SessionAnnotated {
             tenant: tenant.clone(),
             session: session.clone(),
@@ -367,6 +406,11 @@ fn known(event: &Event) -> &'static str {
         | Event::SessionCreated { .. }
         | Event::SessionAnnotated(_)
         | Event::SessionDeleted { .. }
+        | Event::WorkerChanged(_)
+        | Event::Interrupted { .. }
+        | Event::PromiseCreated(_)
+        | Event::PromiseSettled(_)
+        | Event::PromisesPruned { .. }
         | Event::Graph(_)
         | Event::OutcomesPruned { .. }
         | Event::TombstonesDropped { .. }
@@ -385,7 +429,7 @@ fn known(event: &Event) -> &'static str {
 #[test]
 fn the_fixture_holds_every_event() {
     let names: std::collections::BTreeSet<_> = every_event().iter().map(known).collect();
-    assert_eq!(names.len(), 37, "{names:?}");
+    assert_eq!(names.len(), 42, "{names:?}");
 }
 
 fn make(root: &Path) {

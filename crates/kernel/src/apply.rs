@@ -4,15 +4,18 @@
 mod commands;
 mod graph;
 mod lanes;
+mod promises;
 mod retention;
 mod timers;
 
 use crate::state::{Session, State};
 use actum_graph::View;
+use actum_model::Json;
 use actum_model::effect::{ProbeAnswer, Probing};
 use actum_model::event::{Booted, Event};
 use actum_model::graph::GraphEvent;
 use actum_model::ids::{SessionId, Tenant};
+use actum_model::promise::PromiseCounts;
 use actum_model::restore::Phase;
 use imbl::OrdMap;
 use std::sync::Arc;
@@ -46,7 +49,11 @@ pub fn apply_event(state: &mut State, event: Event) {
         Event::Waiting { seq, .. } => state.waiting(seq),
         Event::Started { seq } => state.started(seq),
         Event::Finished(finished) => state.finish(finished),
-        Event::EffectRequested { effect, seq } => state.effect_requested(seq, effect),
+        Event::EffectRequested {
+            effect,
+            seq,
+            contained,
+        } => state.effect_requested(seq, effect, contained),
         Event::EffectDispatching { seq } => state.running_mut(seq, |running| running.dispatching = true),
         Event::Stopping { seq, why } => {
             state.running_mut(seq, |running| {
@@ -73,7 +80,11 @@ pub fn apply_event(state: &mut State, event: Event) {
         Event::Recovered { seq, .. } => {
             state.unclassified.remove(&seq);
         }
-        Event::SessionCreated { tenant, session } => state.session_created(tenant, session),
+        Event::SessionCreated {
+            tenant,
+            session,
+            spec,
+        } => state.session_created(tenant, session, spec),
         Event::SessionAnnotated(row) => {
             if let Some(session) = state.sessions.get_mut(&(row.tenant, row.session)) {
                 match row.value {
@@ -82,9 +93,11 @@ pub fn apply_event(state: &mut State, event: Event) {
                 };
             }
         }
-        Event::SessionDeleted { tenant, session } => {
-            state.sessions.remove(&(tenant, session));
-        }
+        Event::SessionDeleted { tenant, session } => state.session_deleted(tenant, session),
+        Event::WorkerChanged(changed) => state.worker_changed(*changed),
+        Event::PromiseCreated(row) => state.promise_created(*row),
+        Event::PromiseSettled(settled) => state.promise_settled(*settled),
+        Event::PromisesPruned { count } => state.promises.prune(count),
         Event::Graph(event) => state.graph_event(*event, None),
         Event::OutcomesPruned { count } => state.prune_outcomes(count),
         Event::TombstonesDropped { count } => state.drop_tombstones(count),
@@ -99,6 +112,7 @@ pub fn apply_event(state: &mut State, event: Event) {
         // Facts for people and for the engine; nothing in state rests on them.
         Event::EffectSettled { .. }
         | Event::EffectLate { .. }
+        | Event::Interrupted { .. }
         | Event::Resolved(_)
         | Event::OutputKept { .. }
         | Event::SnapshotTaken(_) => {}
@@ -133,15 +147,19 @@ impl State {
             .commands
             .iter()
             .filter(|(_, row)| matches!(row.phase, Phase::Running(_)));
+        self.stale_workers = self.live_workers.clone();
         self.unclassified = running.map(|(seq, _)| *seq).collect();
     }
 
-    fn session_created(&mut self, tenant: Tenant, session: SessionId) {
+    fn session_created(&mut self, tenant: Tenant, session: SessionId, spec: Option<Json>) {
         let row = Session {
             generation: self.next_idx - 1,
             version: 0,
             created_at: self.at,
             metadata: OrdMap::new(),
+            spec,
+            worker: None,
+            promises: PromiseCounts::default(),
         };
         self.sessions.insert((tenant, session), row);
     }

@@ -9,7 +9,9 @@ mod due;
 mod effects;
 mod lane;
 mod probe;
+mod promises;
 mod timers;
+pub(crate) mod workers;
 
 use crate::apply::{RecordHead, apply_event, apply_graph_event};
 use crate::state::State;
@@ -99,6 +101,10 @@ pub fn advance(state: &mut State, input: &Stamped) -> Decision {
             decider.output(*seq, stream, *offset, data);
             None
         }
+        Input::Worker(news) => {
+            decider.worker(news);
+            None
+        }
         Input::Tick => {
             decider.tick();
             None
@@ -146,6 +152,8 @@ pub(crate) struct Current {
     pub(crate) identity: Arc<Identity>,
     /// True until its conditions are found to hold.
     pub(crate) unstarted: bool,
+    /// The running command it is called from.
+    pub(crate) exec: Option<u64>,
 }
 
 impl Decider<'_> {
@@ -197,7 +205,7 @@ impl Decider<'_> {
     }
 
     /// The command that this record accepts and finishes, if it is this one.
-    fn current(&self, seq: u64) -> Option<&Current> {
+    pub(crate) fn current(&self, seq: u64) -> Option<&Current> {
         self.current
             .as_ref()
             .filter(|current| current.identity.seq == seq)
@@ -212,7 +220,11 @@ impl Decider<'_> {
     pub(crate) fn finish(&mut self, seq: u64, outcome: Outcome, data: Option<Json>, fault: Option<Fault>) {
         let session_version = self.version_after(seq, outcome);
         let fault = fault.map(Arc::new);
-        if let Some(Current { identity, unstarted }) = self.current.take_if(|now| now.identity.seq == seq) {
+        self.cancel_promises_of(seq);
+        if let Some(Current {
+            identity, unstarted, ..
+        }) = self.current.take_if(|now| now.identity.seq == seq)
+        {
             let executed = Executed {
                 identity,
                 outcome,
@@ -252,6 +264,7 @@ impl Decider<'_> {
 
     /// Everything that follows by itself: classification left from boot, lanes that can go on, retention.
     fn go_on(&mut self) {
+        self.lose_workers();
         self.classify_running();
         self.pump_lanes();
         self.retire();

@@ -14,4 +14,4 @@ pub mod state;
 pub use apply::{RecordHead, apply_event, apply_record};
 pub use decide::{Decision, Reply, advance, decide};
 pub use load::Loading;
-pub use state::{Known, State, state_digest};
+pub use state::{Known, Session, State, state_digest};

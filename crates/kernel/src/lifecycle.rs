@@ -1,13 +1,15 @@
 //! Events as subscribers see them: the wire form of what a record says, with the scope each belongs to.
 
 use crate::apply::RecordHead;
-use crate::read::{due_members, held_by};
+use crate::read::{due_members, held_by, promise_json};
 use crate::state::{Known, State};
 use actum_model::event::{Event, Executed, Finished};
 use actum_model::ids::{CommandId, SessionId, Tenant};
 use actum_model::outcome::Identity;
+use actum_model::promise::PromiseRow;
 use actum_model::response::fault_json;
 use actum_model::timer::TimerFired;
+use actum_model::worker::{Worker, WorkerChanged};
 use actum_model::{CommandId as Id, Fault, Outcome, time};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -111,11 +113,27 @@ impl Lifecycle {
                     more,
                 ))
             }
-            Event::SessionCreated { tenant, session } => {
+            Event::SessionCreated { tenant, session, .. } => {
                 Some(about_session(head, "session_created", tenant, session))
             }
             Event::SessionDeleted { tenant, session } => {
                 Some(about_session(head, "session_deleted", tenant, session))
+            }
+            Event::WorkerChanged(changed) => Some(worker_changed(head, changed)),
+            Event::PromiseCreated(row) => Some(about_promise(head, "promise_created", row)),
+            Event::PromiseSettled(settled) => {
+                let row = state.promise(&settled.tenant, &settled.promise)?;
+                Some(about_promise(head, "promise_settled", row))
+            }
+            Event::Interrupted { seq, by } => {
+                let mut more = Map::new();
+                more.insert("by".into(), by.as_str().into());
+                Some(command(
+                    head,
+                    "command_interrupted",
+                    &*self.identity(*seq, state)?,
+                    more,
+                ))
             }
             Event::Booted(booted) => Some(server(
                 head,
@@ -204,6 +222,33 @@ fn about_session(head: RecordHead, name: &str, tenant: &Tenant, session: &Sessio
     PublicEvent {
         tenant: Some(tenant.clone()),
         session: Some(session.clone()),
+        correlation: None,
+        json: Value::Object(out),
+    }
+}
+
+fn worker_changed(head: RecordHead, changed: &WorkerChanged) -> PublicEvent {
+    let (name, reason) = match &changed.worker {
+        Some(Worker::Live(_)) => ("session_started", None),
+        Some(Worker::Lost { reason, .. }) => ("session_lost", Some(reason)),
+        None => ("session_reset", None),
+    };
+    let mut event = about_session(head, name, &changed.tenant, &changed.session);
+    if let (Some(reason), Value::Object(members)) = (reason, &mut event.json) {
+        members.insert("reason".into(), reason.as_str().into());
+    }
+    event
+}
+
+fn about_promise(head: RecordHead, name: &str, row: &PromiseRow) -> PublicEvent {
+    let mut out = base(head, name);
+    if let Value::Object(members) = promise_json(row) {
+        out.extend(members);
+    }
+    out.insert("tenant".into(), row.tenant.as_str().into());
+    PublicEvent {
+        tenant: Some(row.tenant.clone()),
+        session: row.session.clone(),
         correlation: None,
         json: Value::Object(out),
     }

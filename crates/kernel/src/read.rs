@@ -1,13 +1,17 @@
 //! Reads: what can be said of a state to a caller. Pure; the shell answers read commands with these.
 
+mod promises;
 mod timers;
 
+pub(crate) use promises::no_promise;
+pub use promises::{is_settled, promise, promise_json, promises};
 pub use timers::{
     Now, describe as describe_timer, now, now_json, submitted_by, tick_json, ticks, ticks_json, timer,
     timer_json, timers,
 };
 pub(crate) use timers::{due_members, no_timer};
 
+use crate::decide::workers::kind_of;
 use crate::lifecycle::identity_members;
 use crate::state::{Known, Session, State};
 use actum_model::effect::{Doubt, Probing};
@@ -15,8 +19,10 @@ use actum_model::envelope::Caller;
 use actum_model::event::StopReason;
 use actum_model::ids::{CommandId, SessionId, Tenant};
 use actum_model::outcome::{Identity, LanePlace};
+use actum_model::promise::PromiseCounts;
 use actum_model::response::fault_json;
 use actum_model::restore::{CommandRow, Phase, Running};
+use actum_model::worker::Worker;
 use actum_model::{ErrorCode, Fault, Lane, Outcome, OutcomeRow, contract, time};
 use serde_json::{Map, Value, json};
 
@@ -69,8 +75,39 @@ fn session_json(id: &SessionId, row: &Session) -> Value {
         .iter()
         .map(|(key, value)| (key.to_string(), value.to_value()))
         .collect();
-    json!({"sessionId": id.as_str(), "version": row.version, "generation": row.generation,
-        "createdAt": time::rfc3339(row.created_at), "metadata": metadata})
+    let mut out = json!({"sessionId": id.as_str(), "version": row.version, "generation": row.generation,
+        "createdAt": time::rfc3339(row.created_at), "metadata": metadata, "kind": kind_of(row.spec.as_ref())});
+    let Value::Object(members) = &mut out else {
+        return out;
+    };
+    if let Some(Value::Object(spec)) = row.spec.as_ref().map(actum_model::Json::to_value) {
+        members.extend(spec);
+    }
+    if let Some(worker) = &row.worker {
+        members.insert("worker".into(), worker_json(worker));
+    }
+    if !row.promises.is_none() {
+        let PromiseCounts {
+            pending,
+            high_water,
+            resolved,
+            rejected,
+            timed_out,
+            cancelled,
+        } = row.promises;
+        let counts = json!({"pending": pending, "highWater": high_water, "resolved": resolved,
+            "rejected": rejected, "timedOut": timed_out, "cancelled": cancelled});
+        members.insert("promises".into(), counts);
+    }
+    out
+}
+
+fn worker_json(worker: &Worker) -> Value {
+    match worker {
+        Worker::Live(live) => json!({"state": "live", "incarnation": live.incarnation.to_string(),
+            "sandbox": live.sandbox.to_value()}),
+        Worker::Lost { reason, at } => json!({"state": "lost", "reason": reason, "at": time::rfc3339(*at)}),
+    }
 }
 
 fn known(state: &State, tenant: &Tenant, id: &CommandId) -> Result<Known, Fault> {

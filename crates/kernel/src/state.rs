@@ -4,19 +4,23 @@
 mod digest;
 mod graph;
 mod graph_restore;
+mod promises;
 mod restore;
 mod table;
 mod timers;
 
 pub use digest::{Component, state_digest};
 pub use graph::{Branch, COLLAPSE_POLICY, Graph, SnapshotId, Sws, Version};
+pub use promises::{PromiseKey, Promises};
 pub use table::{Key, Table};
 pub use timers::{TimerKey, Timers};
 
 use actum_model::hash::Fingerprint;
 use actum_model::ids::{CommandId, IdempotencyKey, SessionId, Tenant};
 use actum_model::outcome::LanePlace;
+use actum_model::promise::PromiseCounts;
 use actum_model::restore::{CommandRow, LaneKey, Phase};
+use actum_model::worker::Worker;
 use actum_model::{Hash, Json, Lane, Outcome, OutcomeRow, RealmConfig};
 use imbl::{OrdMap, OrdSet, Vector};
 use smol_str::SmolStr;
@@ -33,6 +37,12 @@ pub struct Session {
     pub created_at: u64,
     /// Its annotations.
     pub metadata: OrdMap<SmolStr, Json>,
+    /// What code or programs it is for; absent: commands only.
+    pub spec: Option<Json>,
+    /// Its process.
+    pub worker: Option<Worker>,
+    /// What came of its promises.
+    pub promises: PromiseCounts,
 }
 
 /// A lane as state keeps it.
@@ -119,6 +129,12 @@ pub struct State {
     pub(crate) unclassified: OrdSet<u64>,
     /// Timers, ticks and clocks.
     pub(crate) timers: Timers,
+    /// Promises.
+    pub promises: Promises,
+    /// Sessions whose process lives, as far as history knows.
+    pub(crate) live_workers: OrdSet<(Tenant, SessionId)>,
+    /// Those of them that an earlier boot started, and that do not know yet that it is gone.
+    pub(crate) stale_workers: OrdSet<(Tenant, SessionId)>,
 }
 
 impl Default for State {
@@ -152,6 +168,9 @@ impl Default for State {
             dependents: OrdSet::new(),
             unclassified: OrdSet::new(),
             timers: Timers::default(),
+            promises: Promises::default(),
+            live_workers: OrdSet::new(),
+            stale_workers: OrdSet::new(),
         }
     }
 }
@@ -286,7 +305,7 @@ impl State {
     /// Whether there is work that needs no input from outside.
     #[must_use]
     pub fn has_more(&self) -> bool {
-        !self.ready.is_empty() || !self.unclassified.is_empty()
+        !self.ready.is_empty() || !self.unclassified.is_empty() || !self.stale_workers.is_empty()
     }
 
     /// Run time at which the next limit runs out, the next timer is due or the cadence asks for a tick.
@@ -297,10 +316,19 @@ impl State {
         limit.into_iter().chain(timer).chain(self.cadence_due()).min()
     }
 
-    /// History time at which the next key or outcome expires or the next timer is due.
+    /// History time at which the next key or outcome expires or somebody waits for.
     #[must_use]
     pub fn due_at(&self) -> Option<u64> {
-        self.expiry_due_at().into_iter().chain(self.timer_due_at()).min()
+        self.expiry_due_at()
+            .into_iter()
+            .chain(self.calendar_due_at())
+            .min()
+    }
+
+    /// History time that somebody waits for: the next timer or promise is due.
+    #[must_use]
+    pub fn calendar_due_at(&self) -> Option<u64> {
+        self.timer_due_at().into_iter().chain(self.promise_due_at()).min()
     }
 
     /// History time at which the next key or outcome expires. Nobody waits for it.

@@ -1,6 +1,6 @@
-//! How commands of every effect class are stopped, timed out and taken up at boot. `shell.run` is the only kind
-//! with an effect so far, so the other classes are played by kinds that are in the table and never reach a
-//! worker: `session.annotate` is contained, `server.health` is read-only. Their rows come from snapshot pieces.
+//! How commands of every effect class are stopped, timed out and taken up at boot. Some classes are played
+//! by kinds that never reach a worker: `session.annotate` is contained, `server.health` is read-only, `shell.run` has
+//! no cage. Their rows come from snapshot pieces.
 #![allow(clippy::unwrap_used, reason = "a failed step of a test ends it")]
 
 use actum_kernel::{Decision, State, advance, apply_event, decide};
@@ -40,6 +40,7 @@ fn state(kind: &str, dispatching: bool, stopping: Option<StopReason>) -> State {
         retry_of: None,
     };
     let running = Running {
+        contained: identity.kind.as_str() == "session.annotate",
         started_idx: 0,
         due: if stopping.is_some() { u64::MAX } else { 1000 },
         effect: Hash::ZERO,

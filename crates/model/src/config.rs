@@ -2,6 +2,7 @@
 
 use crate::limits;
 use crate::timer::ClockPolicy;
+use crate::worker::Sandbox;
 use serde::{Deserialize, Serialize};
 
 /// What happens to a command whose effect may or may not have happened.
@@ -56,6 +57,19 @@ pub struct RealmConfig {
     /// Which clock samples `now()` rests on.
     #[serde(default, skip_serializing_if = "ClockPolicy::is_default")]
     pub clock_policy: ClockPolicy,
+    /// The weakest cage that programs may run in. Without one, what they did cannot be known after a crash.
+    #[serde(default = "no_cage", skip_serializing_if = "is_no_cage")]
+    pub sandbox: Sandbox,
+}
+
+/// What histories from before the cage ran programs in.
+fn no_cage() -> Sandbox {
+    Sandbox::None
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_no_cage(sandbox: &Sandbox) -> bool {
+    *sandbox == Sandbox::None
 }
 
 /// Whether a setting is off, which older histories do not say.
@@ -85,6 +99,7 @@ impl Default for RealmConfig {
             sws_closed_max: limits::SWS_CLOSED_MAX,
             tick_cadence_ms: 0,
             clock_policy: ClockPolicy::default(),
+            sandbox: Sandbox::None,
         }
     }
 }

@@ -8,6 +8,7 @@ pub use schema::{Faults, Field, Shape};
 pub use table::CONTRACTS;
 
 use crate::hash::Hash;
+use crate::json::Json;
 use crate::marks;
 use serde_json::{Value, json};
 
@@ -67,6 +68,32 @@ impl Admission {
     }
 }
 
+/// Who carries a command out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Carrier {
+    /// The kernel itself: it is over within its record.
+    Kernel,
+    /// The process door starts a program.
+    Process,
+    /// The worker of its session.
+    Session,
+    /// A provider: files, calls to services, facts of the system.
+    Provider,
+}
+
+impl Carrier {
+    /// The carrier as people read it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Carrier::Kernel => "kernel",
+            Carrier::Process => "process",
+            Carrier::Session => "session",
+            Carrier::Provider => "provider",
+        }
+    }
+}
+
 /// Whether a kind names a session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SessionUse {
@@ -93,6 +120,8 @@ pub struct Contract {
     pub output: &'static [Field],
     /// How far it reaches.
     pub effect: EffectClass,
+    /// Who carries it out.
+    pub carrier: Carrier,
     /// `low`, `medium` or `high`.
     pub risk: &'static str,
     /// How it is admitted.
@@ -101,6 +130,8 @@ pub struct Contract {
     pub session: SessionUse,
     /// Doing it twice is doing it once.
     pub idempotent: bool,
+    /// It is idempotent where this argument is absent or one of these texts.
+    pub idempotent_where: Option<(&'static str, &'static [&'static str])>,
     /// It can be compensated.
     pub compensable: bool,
     /// A stop can be confirmed, and nothing outside has changed then.
@@ -116,9 +147,15 @@ pub struct Contract {
 }
 
 impl Contract {
-    /// Whether it leaves the kernel: a worker carries it out.
+    /// Whether it leaves the kernel.
     #[must_use]
     pub fn has_effect(&self) -> bool {
+        self.carrier != Carrier::Kernel
+    }
+
+    /// Whether it reaches outside, so that what comes of it is never relaxed.
+    #[must_use]
+    pub fn reaches_outside(&self) -> bool {
         matches!(self.effect, EffectClass::External | EffectClass::Irreversible)
     }
 
@@ -126,6 +163,29 @@ impl Contract {
     #[must_use]
     pub fn read_only(&self) -> bool {
         matches!(self.effect, EffectClass::Pure | EffectClass::Read)
+    }
+
+    /// Whether doing it twice with these arguments is doing it once. Arguments in a sealed blob say so beside its name
+    /// (`idempotent`).
+    #[must_use]
+    pub fn idempotent_with(&self, payload: &Json) -> bool {
+        self.idempotent
+            || self.idempotent_where.is_some_and(|(name, texts)| {
+                let value = payload.to_value();
+                if value.get("$blob").is_some() {
+                    return value.get("idempotent") == Some(&Value::Bool(true));
+                }
+                match value.get(name) {
+                    None => true,
+                    Some(text) => text.as_str().is_some_and(|text| texts.contains(&text)),
+                }
+            })
+    }
+
+    /// Whether it may leave more than once with these arguments: it reads only, or is idempotent.
+    #[must_use]
+    pub fn repeatable_with(&self, payload: &Json) -> bool {
+        self.read_only() || self.idempotent_with(payload)
     }
 
     /// Checks arguments, adding every fault under the JSON pointer `at`.
@@ -160,11 +220,13 @@ impl Contract {
         json!({
             "kind": self.kind, "version": self.version, "about": self.about,
             "input": self.input_schema(), "output": self.output_schema(),
-            "effect": self.effect.as_str(), "risk": self.risk, "admission": self.admission.as_str(),
+            "effect": self.effect.as_str(), "carrier": self.carrier.as_str(), "risk": self.risk, "admission": self.admission.as_str(),
             "session": match self.session {
                 SessionUse::Required => "required", SessionUse::Optional => "optional", SessionUse::None => "none",
             },
-            "idempotent": self.idempotent, "compensable": self.compensable, "readOnly": self.read_only(),
+            "idempotent": self.idempotent,
+            "idempotentWhere": self.idempotent_where.map(|(name, texts)| json!({"argument": name, "absentOrOneOf": texts})),
+            "compensable": self.compensable, "readOnly": self.read_only(),
             "contained": self.contained, "probe": self.probe, "mutatesSession": self.mutates_session,
             "timeoutMs": self.timeout_ms, "timeoutMsMax": self.timeout_ms_max,
         })
@@ -197,6 +259,17 @@ mod tests {
             assert_eq!(find(contract.kind).map(|c| c.kind), Some(contract.kind));
         }
         assert!(find("no.such").is_none());
+    }
+
+    #[test]
+    fn what_reaches_outside_is_not_carried_out_by_the_kernel() {
+        for contract in CONTRACTS {
+            assert!(
+                contract.has_effect() || !contract.reaches_outside(),
+                "{}",
+                contract.kind
+            );
+        }
     }
 
     #[test]

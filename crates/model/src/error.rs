@@ -87,6 +87,34 @@ codes! {
         "cancel it first with `actum timer cancel ID`, or choose another id";
     TimerNotFound "TIMER_NOT_FOUND" 404 false "No live timer has this id: it fired, was cancelled, or never was."
         "list the live ones with `actum timer list`";
+    SessionKind "SESSION_KIND" 409 false "The session is not for this: it keeps no process that could run code."
+        "create one with `session.create` and `kind: python` or `shell`";
+    SessionLost "SESSION_LOST" 409 false "The process that kept the session's names is gone; nothing runs in a fresh one by accident."
+        "start anew with `session.reset`, then `session.restore` a checkpoint if there is one";
+    NothingRuns "NOTHING_RUNS" 409 false "Nothing runs in the session that could be stopped, interrupted or answered."
+        "see what its lane does with `actum session show ID`";
+    InputNotWanted "INPUT_NOT_WANTED" 409 false "The code that runs does not ask for input."
+        "wait for the event `promise_created` whose id begins with `exec:`";
+    ExecutionFailed "EXECUTION_FAILED" 422 false "The code ended with an error of its own."
+        "read the traceback in `data.error`";
+    OutputDrainTimeout "OUTPUT_DRAIN_TIMEOUT" 504 false "Output of the code was still on its way when the time for it ran out, so there is no result."
+        "something it started keeps writing; end it before the code ends";
+    WorkerFailed "WORKER_FAILED" 500 false "The process of the session broke its protocol or could not go on, and was ended."
+        "start anew with `session.reset`; the message says what it did";
+    SandboxUnavailable "SANDBOX_UNAVAILABLE" 503 false "This host cannot build the cage that is required."
+        "see what is missing with `actum doctor`; a weaker level must be allowed by name, with `--sandbox`";
+    PoolExhausted "POOL_EXHAUSTED" 503 true "No more processes can be started for sessions now."
+        "end sessions that are not needed, or wait; see `actum pool`";
+    NotGranted "NOT_GRANTED" 403 false "The operator of this daemon has not granted this."
+        "grant it when the daemon is started, for instance with `--grant-file` or `--grant-http`";
+    PromiseExists "PROMISE_EXISTS" 409 false "A promise with this id is kept already."
+        "choose another id, or read what is there with `promise.get`";
+    PromiseNotFound "PROMISE_NOT_FOUND" 404 false "No promise has this id, or it is no longer kept."
+        "list them with `actum promise list`";
+    PromiseRejected "PROMISE_REJECTED" 409 false "The promise was settled with an error."
+        "the message is that of whoever rejected it";
+    PromiseSettled "PROMISE_SETTLED" 409 false "The promise is settled; that never changes."
+        "read its value with `promise.get`";
     CommandNotFound "COMMAND_NOT_FOUND" 404 false "No command with this id is known here."
         "ids are listed by `actum history`";
     AlreadyFinished "ALREADY_FINISHED" 409 false "The command has its final outcome; nothing can change it."
@@ -147,8 +175,6 @@ codes! {
         "remove the edges and attachments that refer to it first";
     CollapseConflict "COLLAPSE_CONFLICT" 409 false "System and the shadow working set changed the same things differently; nothing was changed."
         "the receipt lists the conflicts; look with `actum sws diff`, change the shadow working set, and collapse again";
-    NotGranted "NOT_GRANTED" 403 false "The operator of this daemon has not allowed this."
-        "the message names the grant that is missing; only the operator can give it";
     PathOutside "PATH_OUTSIDE" 403 false "The path leads out of the folders that are granted."
         "name a file below a granted folder; links that lead out of it are not followed";
     FileNotFound "FILE_NOT_FOUND" 404 false "No file or folder is there under this path."

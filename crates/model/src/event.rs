@@ -9,8 +9,10 @@ use crate::ids::{CommandId, Principal, SessionId, Tenant};
 use crate::json::Json;
 use crate::outcome::{Identity, Outcome};
 use crate::positional::positional;
+use crate::promise::{PromiseRow, PromiseSettled};
 use crate::restore::Restore;
 use crate::timer::{ClockSample, Ticked, TimerCancelled, TimerFired, TimerRow};
+use crate::worker::WorkerChanged;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use std::sync::Arc;
@@ -50,6 +52,9 @@ pub enum Event {
         effect: EffectId,
         /// The command it belongs to.
         seq: u64,
+        /// True where a stop of it can be confirmed and nothing outside has changed then.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        contained: bool,
     },
     /// An effect is about to leave: from here on it may have happened.
     EffectDispatching {
@@ -126,6 +131,27 @@ pub enum Event {
         tenant: Tenant,
         /// Its id.
         session: SessionId,
+        /// What code or programs it is for: kind, profile, folders. Absent: commands only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        spec: Option<Json>,
+    },
+    /// The process of a session was started, is gone, or is to be started anew.
+    WorkerChanged(Box<WorkerChanged>),
+    /// The code that a command runs is to be interrupted, as by Ctrl-C. It may go on.
+    Interrupted {
+        /// The command.
+        seq: u64,
+        /// Who asked for it.
+        by: Principal,
+    },
+    /// A promise was made.
+    PromiseCreated(Box<PromiseRow>),
+    /// A promise was settled.
+    PromiseSettled(Box<PromiseSettled>),
+    /// The promises that were settled first are no longer kept.
+    PromisesPruned {
+        /// How many, in the order they were settled.
+        count: u64,
     },
     /// A session's metadata changed.
     SessionAnnotated(SessionAnnotated),
@@ -367,6 +393,9 @@ impl Event {
             Event::Finished(finished) => json(&finished.data),
             Event::Executed(executed) => json(&executed.data),
             Event::SessionAnnotated(row) => json(&row.value),
+            Event::SessionCreated { spec, .. } => json(spec),
+            Event::PromiseCreated(row) => row.weight_bytes() as usize,
+            Event::PromiseSettled(settled) => json(&settled.value),
             Event::Graph(event) => event.weight_bytes(),
             _ => 0,
         }
@@ -397,6 +426,11 @@ impl Event {
             Event::SessionCreated { .. } => "session_created",
             Event::SessionAnnotated(_) => "session_annotated",
             Event::SessionDeleted { .. } => "session_deleted",
+            Event::WorkerChanged(_) => "worker_changed",
+            Event::Interrupted { .. } => "interrupted",
+            Event::PromiseCreated(_) => "promise_created",
+            Event::PromiseSettled(_) => "promise_settled",
+            Event::PromisesPruned { .. } => "promises_pruned",
             Event::Graph(event) => event.name(),
             Event::OutcomesPruned { .. } => "outcomes_pruned",
             Event::TombstonesDropped { .. } => "tombstones_dropped",

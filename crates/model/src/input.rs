@@ -7,6 +7,7 @@ use crate::envelope::{Caller, Envelope};
 use crate::event::SnapshotTaken;
 use crate::hash::Hash;
 use crate::timer::Standing;
+use crate::worker::WorkerNews;
 use serde::{Deserialize, Serialize};
 
 /// Something that happens, with everything a decision may read.
@@ -40,6 +41,8 @@ pub enum Input {
         /// The output, redacted, invalid UTF-8 replaced.
         data: String,
     },
+    /// Something happened to the process of a session.
+    Worker(Box<WorkerNews>),
     /// Time has come for something that is due.
     Tick,
     /// The wall clock jumped, or what became of a jump is known.

@@ -20,10 +20,12 @@ pub mod limits;
 pub mod marks;
 pub mod outcome;
 mod positional;
+pub mod promise;
 pub mod response;
 pub mod restore;
 pub mod time;
 pub mod timer;
+pub mod worker;
 
 pub use config::RealmConfig;
 pub use contract::Contract;

@@ -162,6 +162,25 @@ pub const SWS_REASON_CHARS_MAX: usize = 4096;
 /// Largest `meta` of a shadow working set or rewrite as canonical JSON.
 pub const GRAPH_META_BYTES_MAX: usize = 16 * 1024;
 
+/// Promises of one realm that are not settled: as many as commands may be unfinished.
+pub const PROMISES_PENDING_MAX: usize = 100_000;
+/// Settled promises kept, as many as full outcomes.
+pub const PROMISES_SETTLED_MAX: u64 = 100_000;
+/// Bytes of settled promises kept.
+pub const PROMISES_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Largest value of a promise as canonical JSON: as large as any annotation; larger things are files.
+pub const PROMISE_VALUE_BYTES_MAX: usize = 65_536;
+/// Words a promise can be found by.
+pub const PROMISE_TAGS_MAX: usize = 16;
+/// Longest name or value of such a word.
+pub const PROMISE_TAG_CHARS_MAX: usize = 256;
+/// Longest code of one execution: a program of that size is a file.
+pub const CODE_BYTES_MAX: usize = 1024 * 1024;
+/// Longest line given to code that asks for input.
+pub const INPUT_BYTES_MAX: usize = 65_536;
+/// Folders that a session may be given beside its workspace.
+pub const SESSION_FOLDERS_MAX: usize = 32;
+
 /// Live timers of one realm: as many as commands may be unfinished, since all may fall due together.
 pub const TIMERS_MAX: usize = 100_000;
 /// Bytes of all live timers with their commands: state is copied into snapshots and held in memory.

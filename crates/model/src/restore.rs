@@ -8,7 +8,9 @@ use crate::graph::GraphPiece;
 use crate::ids::{SessionId, Tenant};
 use crate::json::Json;
 use crate::outcome::{Identity, OutcomeRow};
+use crate::promise::{PromiseCounts, PromiseRow};
 use crate::timer::{ClockRow, TicksRow, TimerRow};
+use crate::worker::Worker;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use std::collections::BTreeMap;
@@ -36,6 +38,8 @@ pub enum Restore {
     Ticks(TicksRow),
     /// Live timers, ascending by tenant and id.
     Timers(Vec<TimerRow>),
+    /// Settled promises in the order they were settled, then pending ones, ascending by tenant and id.
+    Promises(Vec<PromiseRow>),
     /// A run of a compact table: rows of fixed width, concatenated.
     Packed {
         /// Which table.
@@ -115,6 +119,15 @@ pub struct SessionRow {
     pub created_at: u64,
     /// Its metadata.
     pub metadata: BTreeMap<SmolStr, Json>,
+    /// What code or programs it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec: Option<Json>,
+    /// Its process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<Worker>,
+    /// What came of its promises.
+    #[serde(default, skip_serializing_if = "PromiseCounts::is_none")]
+    pub promises: PromiseCounts,
 }
 
 /// A lane.
@@ -191,6 +204,9 @@ pub struct Running {
     pub effect: crate::hash::Hash,
     /// Whether the effect may have left.
     pub dispatching: bool,
+    /// Whether a stop of it can be confirmed and nothing outside has changed then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub contained: bool,
     /// Why it is being stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopping: Option<StopReason>,

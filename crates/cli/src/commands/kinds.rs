@@ -142,6 +142,10 @@ fn properties(contract: &Contract) -> Vec<(&'static str, String)> {
     }
     let traits = [
         (contract.idempotent, "idempotent"),
+        (
+            contract.idempotent_where.is_some(),
+            "idempotent for some arguments",
+        ),
         (contract.compensable, "compensable"),
         (contract.contained, "contained"),
         (contract.probe, "can be probed"),

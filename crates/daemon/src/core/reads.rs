@@ -3,7 +3,7 @@
 use super::handle::{Published, Shared};
 use super::thread::ReadRequest;
 use crate::redact::REDACTION_VERSION;
-use actum_kernel::{Known, read};
+use actum_kernel::{Known, State, read};
 use actum_model::ids::{CommandId, Tenant};
 use actum_model::limits::PAGE_DEFAULT;
 use actum_model::{Envelope, ErrorCode, Fault, Outcome, Response, time};
@@ -52,6 +52,18 @@ async fn answer(
             let read = tokio::task::spawn_blocking(move || personal(&shared, &tenant, &arguments));
             read.await
                 .map_err(|error| Fault::new(ErrorCode::Internal, error.to_string()))?
+        }
+        "promise.await" => wait_for_promise(shared, published, request, &arguments).await,
+        "promise.get" => read::promise(state, tenant, &promise_named(&arguments)?),
+        "promise.search" => {
+            let limit = arguments.get("limit").and_then(Value::as_u64);
+            let limit = limit.and_then(|n| usize::try_from(n).ok());
+            Ok(read::promises(
+                state,
+                tenant,
+                &arguments,
+                limit.unwrap_or(PAGE_DEFAULT),
+            ))
         }
         "server.health" => Ok(health(shared)),
         "server.metrics" => Ok(metrics(shared, &published)),
@@ -140,13 +152,21 @@ fn named(arguments: &Value) -> Result<CommandId, Fault> {
     CommandId::parse_any(id).map_err(|error| Fault::new(ErrorCode::InvalidInput, error.to_string()))
 }
 
+fn promise_named(arguments: &Value) -> Result<CommandId, Fault> {
+    let id = arguments
+        .get("promiseId")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    CommandId::parse_any(id).map_err(|error| Fault::new(ErrorCode::InvalidInput, error.to_string()))
+}
+
 fn session(published: &Published, request: &ReadRequest, envelope: &Envelope) -> Result<Value, Fault> {
     let missing = || Fault::new(ErrorCode::SessionRequired, "`session.get` needs a `sessionId`");
     let id = envelope.session.as_ref().ok_or_else(missing)?;
     read::session(&published.state, &request.caller.tenant, id)
 }
 
-/// Waits until the command has its outcome, looking again after each batch.
+/// `command.wait`: answers when the command has its outcome.
 async fn wait(
     shared: &Arc<Shared>,
     published: Arc<Published>,
@@ -154,21 +174,54 @@ async fn wait(
     arguments: &Value,
 ) -> Result<Value, Fault> {
     let id = named(arguments)?;
+    let tenant = &request.caller.tenant;
+    let look = |state: &State| match state.find(tenant, &id) {
+        // Of a command that waits for the caller there is nothing to wait for.
+        Some(Known::InFlight(row)) => {
+            read::check_wait(state, &request.caller, &row.identity)?;
+            Ok(None)
+        }
+        _ => read::command(state, tenant, &id).map(Some),
+    };
+    let late = |wait_ms| format!("`{id}` has not finished within {wait_ms} ms");
+    watch(shared, published, arguments, look, late).await
+}
+
+/// `promise.await`: answers when the promise is settled.
+async fn wait_for_promise(
+    shared: &Arc<Shared>,
+    published: Arc<Published>,
+    request: &ReadRequest,
+    arguments: &Value,
+) -> Result<Value, Fault> {
+    let id = promise_named(arguments)?;
+    let tenant = &request.caller.tenant;
+    let look = |state: &State| {
+        let found = read::promise(state, tenant, &id)?;
+        Ok(read::is_settled(&found).then_some(found))
+    };
+    let late = |wait_ms| format!("promise `{id}` was not settled within {wait_ms} ms");
+    watch(shared, published, arguments, look, late).await
+}
+
+/// Looks at the newest durable state after each batch until there is an answer, for as long as `waitMs` says.
+async fn watch(
+    shared: &Arc<Shared>,
+    published: Arc<Published>,
+    arguments: &Value,
+    look: impl Fn(&State) -> Result<Option<Value>, Fault>,
+    late: impl Fn(u64) -> String,
+) -> Result<Value, Fault> {
     let wait_ms = arguments
         .get("waitMs")
         .and_then(Value::as_u64)
         .unwrap_or(WAIT_MS_DEFAULT);
-    let tenant = &request.caller.tenant;
     let mut head = shared.head.subscribe();
     let mut latest = published;
-    let until_finished = async {
+    let until_there = async {
         loop {
-            match latest.state.find(tenant, &id) {
-                // Of a command that waits for the caller there is nothing to wait for.
-                Some(Known::InFlight(row)) => {
-                    read::check_wait(&latest.state, &request.caller, &row.identity)?;
-                }
-                _ => return read::command(&latest.state, tenant, &id),
+            if let Some(answer) = look(&latest.state)? {
+                return Ok(answer);
             }
             if head.changed().await.is_err() {
                 return Err(Fault::new(ErrorCode::ShuttingDown, "the daemon has ended"));
@@ -176,12 +229,9 @@ async fn wait(
             latest = shared.published.load_full();
         }
     };
-    match tokio::time::timeout(Duration::from_millis(wait_ms), until_finished).await {
+    match tokio::time::timeout(Duration::from_millis(wait_ms), until_there).await {
         Ok(answer) => answer,
-        Err(_) => {
-            let message = format!("`{id}` has not finished within {wait_ms} ms");
-            Err(Fault::new(ErrorCode::WaitTimeout, message))
-        }
+        Err(_) => Err(Fault::new(ErrorCode::WaitTimeout, late(wait_ms))),
     }
 }
 

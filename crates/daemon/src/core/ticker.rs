@@ -22,7 +22,7 @@ pub(crate) struct Due {
     elapsed: Option<u64>,
     /// History time of the next expiry.
     expiry: Option<u64>,
-    /// History time of the next calendar timer.
+    /// History time of the next calendar timer or the end of the next promise.
     calendar: Option<u64>,
     /// History time of the last record, and its run time.
     last: (u64, u64),
@@ -30,7 +30,7 @@ pub(crate) struct Due {
 
 impl Due {
     pub(crate) fn of(state: &State) -> Due {
-        let calendar = state.timer_due_at();
+        let calendar = state.calendar_due_at();
         Due {
             elapsed: state.due_elapsed(),
             expiry: state.expiry_due_at(),

@@ -105,6 +105,11 @@ impl Rows {
                 | Event::SessionCreated { .. }
                 | Event::SessionAnnotated(_)
                 | Event::SessionDeleted { .. }
+                | Event::WorkerChanged(_)
+                | Event::Interrupted { .. }
+                | Event::PromiseCreated(_)
+                | Event::PromiseSettled(_)
+                | Event::PromisesPruned { .. }
                 | Event::Graph(_)
                 | Event::OutcomesPruned { .. }
                 | Event::TombstonesDropped { .. }

@@ -151,6 +151,7 @@ impl State {
                 due: elapsed.saturating_add(row.timeout_ms),
                 effect: EffectId::ZERO,
                 dispatching: false,
+                contained: false,
                 stopping: None,
                 doubt: None,
                 probe: None,
@@ -169,8 +170,11 @@ impl State {
         self.hold_dependents(seq);
     }
 
-    pub(super) fn effect_requested(&mut self, seq: u64, effect: EffectId) {
-        self.running_mut(seq, |running| running.effect = effect);
+    pub(super) fn effect_requested(&mut self, seq: u64, effect: EffectId, contained: bool) {
+        self.running_mut(seq, |running| {
+            running.effect = effect;
+            running.contained = contained;
+        });
     }
 
     pub(super) fn finish(&mut self, finished: Finished) {

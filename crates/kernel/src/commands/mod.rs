@@ -3,9 +3,11 @@
 mod command_cancel;
 mod command_resolve;
 mod graph;
+mod promise;
 mod session_annotate;
 mod session_create;
 mod session_delete;
+mod session_running;
 mod subject_erase;
 mod timer_cancel;
 mod timer_set;
@@ -31,8 +33,14 @@ pub(crate) fn run(decider: &mut Decider<'_>, seq: u64, contract: &Contract, payl
         "graph.rewrite" | "sws.collapse" | "sws.create" | "sws.discard" | "sws.rebase" => {
             graph::run(decider, seq, contract.kind, &arguments);
         }
+        "promise.cancel" | "promise.create" | "promise.reject" | "promise.resolve" => {
+            promise::run(decider, seq, contract.kind, &arguments);
+        }
         "session.annotate" => session_annotate::run(decider, seq, &arguments),
         "session.create" => session_create::run(decider, seq, &arguments),
+        "session.cancel" | "session.input" | "session.interrupt" => {
+            session_running::run(decider, seq, contract.kind, &arguments);
+        }
         "session.delete" => session_delete::run(decider, seq),
         "subject.erase" => subject_erase::run(decider, seq, &arguments),
         "timer.cancel" => timer_cancel::run(decider, seq, &arguments),
@@ -53,6 +61,7 @@ pub(crate) fn run(decider: &mut Decider<'_>, seq: u64, contract: &Contract, payl
 pub(crate) fn check(contract: &Contract, payload: &Json) -> Result<(), Fault> {
     match contract.kind {
         "graph.rewrite" => graph::check(&payload.to_value()),
+        "session.create" => session_create::check(&payload.to_value()),
         _ => Ok(()),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::decide::Decider;
 use actum_model::event::{Event, SessionAnnotated};
-use actum_model::limits::{ANNOTATION_KEY_CHARS_MAX, ANNOTATIONS_MAX, SESSIONS_MAX};
+use actum_model::limits::{ANNOTATION_KEY_CHARS_MAX, ANNOTATIONS_MAX, SESSION_FOLDERS_MAX, SESSIONS_MAX};
 use actum_model::{ErrorCode, Fault, Json, Outcome};
 use serde_json::{Map, Value, json};
 
@@ -34,6 +34,7 @@ pub(super) fn run(decider: &mut Decider<'_>, seq: u64, arguments: &Value) {
     decider.emit(Event::SessionCreated {
         tenant: tenant.clone(),
         session: session.clone(),
+        spec: spec(arguments),
     });
     for (key, value) in metadata {
         let (tenant, session) = (tenant.clone(), session.clone());
@@ -46,6 +47,58 @@ pub(super) fn run(decider: &mut Decider<'_>, seq: u64, arguments: &Value) {
     }
     let data = json!({"sessionId": session.as_str(), "generation": decider.head.idx});
     decider.finish(seq, Outcome::Succeeded, Json::from_value(&data).ok(), None);
+}
+
+/// Members of the arguments that say what the session is for.
+const SPEC: [&str; 4] = ["folders", "kind", "profile", "workspace"];
+
+/// What the session is for, where it says so.
+fn spec(arguments: &Value) -> Option<Json> {
+    let members = SPEC
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), arguments.get(name)?.clone())));
+    let members: Map<String, Value> = members.collect();
+    if members.is_empty() {
+        return None;
+    }
+    Json::from_value(&Value::Object(members)).ok()
+}
+
+/// What does not fit together in what a session is for.
+pub(super) fn check(arguments: &Value) -> Result<(), Fault> {
+    let invalid = |message: &str| Err(Fault::new(ErrorCode::InvalidInput, message));
+    let profile = arguments
+        .get("profile")
+        .and_then(Value::as_str)
+        .unwrap_or("workspace");
+    let folders = arguments
+        .get("folders")
+        .and_then(Value::as_array)
+        .map_or(0, Vec::len);
+    if folders > SESSION_FOLDERS_MAX {
+        let message = format!("/payload/folders: expected at most {SESSION_FOLDERS_MAX}, got {folders}");
+        return Err(Fault::new(ErrorCode::LimitExceeded, message));
+    }
+    if profile != "workspace" && arguments.get("workspace").is_some() {
+        return invalid("/payload/workspace: only the profile `workspace` has one");
+    }
+    match (profile, folders) {
+        ("pure", 1..) => invalid("/payload/folders: the profile `pure` has none"),
+        ("custom" | "read", 0) => {
+            let message = format!("/payload/folders: the profile `{profile}` needs at least one");
+            Err(Fault::new(ErrorCode::InvalidInput, message))
+        }
+        _ if profile != "custom" && writes(arguments) => {
+            invalid("/payload/folders: only the profile `custom` has folders to write")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn writes(arguments: &Value) -> bool {
+    let folders = arguments.get("folders").and_then(Value::as_array);
+    let write = |folder: &Value| folder.get("write") == Some(&Value::Bool(true));
+    folders.is_some_and(|folders| folders.iter().any(write))
 }
 
 fn metadata(arguments: &Value) -> Result<Vec<(String, Json)>, Fault> {

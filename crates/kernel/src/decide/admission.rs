@@ -98,9 +98,11 @@ impl Decider<'_> {
         let seq = identity.seq;
         let if_generation = submit.envelope.if_version.and_then(|asked| asked.generation);
         let failed = failed_dependency(&identity, deps, self.state.failed_of(deps, &[]));
+        let exec = submit.caller.exec;
         self.current = Some(Current {
             identity: identity.clone(),
             unstarted: true,
+            exec,
         });
         match failed.or_else(|| self.unmet(&identity, if_generation, contract)) {
             Some(fault) => self.reject(seq, fault),
@@ -108,6 +110,7 @@ impl Decider<'_> {
                 self.current = Some(Current {
                     identity,
                     unstarted: false,
+                    exec,
                 });
                 commands::run(self, seq, contract, &submit.envelope.payload);
             }

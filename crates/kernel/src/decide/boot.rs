@@ -91,10 +91,11 @@ fn classify(row: &CommandRow, running: &Running, contract: &Contract) -> Recover
     if running.doubt.is_some() {
         return RecoveryClass::InDoubt;
     }
-    if !running.dispatching || contract.idempotent || contract.read_only() {
+    let payload = row.payload.clone().unwrap_or_default();
+    if !running.dispatching || contract.repeatable_with(&payload) {
         return RecoveryClass::Recoverable;
     }
-    if contract.contained {
+    if running.contained {
         RecoveryClass::Interrupted
     } else if has_probe(row, contract) {
         RecoveryClass::Probe

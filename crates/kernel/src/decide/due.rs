@@ -22,6 +22,7 @@ impl Decider<'_> {
             }
         }
         self.fire_timers();
+        self.time_out_promises();
         self.expire_keys();
         self.expire_outcomes();
         self.keep_cadence();
@@ -104,6 +105,7 @@ impl Decider<'_> {
         } else if by_bytes > 0 {
             self.emit(Event::OutcomesPruned { count: by_bytes });
         }
+        self.retire_promises();
         let tombstones = self.state.tombstones() as u64;
         if tombstones > config.tombstones_max {
             self.emit(Event::TombstonesDropped {

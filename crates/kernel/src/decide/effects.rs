@@ -2,13 +2,17 @@
 
 use super::Decider;
 use actum_model::config::OnInDoubt;
+use actum_model::contract::Carrier;
 use actum_model::effect::{Doubt, SettledAs, Settlement, effect_id};
 use actum_model::event::{Event, StopReason};
-use actum_model::restore::{Phase, Running};
+use actum_model::restore::{CommandRow, Phase, Running};
+use actum_model::worker::Sandbox;
 use actum_model::{Contract, ErrorCode, Fault, Json, Outcome, contract};
 
 impl Decider<'_> {
-    pub(super) fn request_effect(&mut self, seq: u64) {
+    /// Asks for its effect. What is contained is marked as dispatched in the same record: whether it left does not
+    /// matter after a crash, because nothing outside has changed either way.
+    pub(super) fn request_effect(&mut self, seq: u64, row: &CommandRow, contract: &Contract) {
         let effect = effect_id(
             &self.state.realm,
             &self.state.incarnation,
@@ -16,16 +20,35 @@ impl Decider<'_> {
             self.effects,
         );
         self.effects += 1;
-        self.emit(Event::EffectRequested { effect, seq });
+        let contained = contract.contained && self.is_caged(contract);
+        self.emit(Event::EffectRequested {
+            effect,
+            seq,
+            contained,
+        });
+        let payload = row.payload.clone().unwrap_or_default();
+        if contained && !contract.repeatable_with(&payload) {
+            self.emit(Event::EffectDispatching { seq });
+        }
     }
 
-    fn running(&self, seq: u64) -> Option<(Running, &'static Contract)> {
+    /// Whether what carries it out is kept from the outside: programs are only in a cage.
+    fn is_caged(&self, contract: &Contract) -> bool {
+        match contract.carrier {
+            Carrier::Process | Carrier::Session => self.state.config.sandbox != Sandbox::None,
+            Carrier::Kernel | Carrier::Provider => true,
+        }
+    }
+
+    /// A started command, and whether it may leave more than once.
+    fn running(&self, seq: u64) -> Option<(Running, bool)> {
         let row = self.state.command(seq)?;
         let Phase::Running(running) = &row.phase else {
             return None;
         };
         let contract = contract::find(row.identity.kind.as_str())?;
-        Some((running.clone(), contract))
+        let payload = row.payload.clone().unwrap_or_default();
+        Some((running.clone(), contract.repeatable_with(&payload)))
     }
 
     /// The request is durable. What cannot be repeated gets a durable mark before it leaves.
@@ -41,7 +64,7 @@ impl Decider<'_> {
 
     /// The world answered.
     pub(super) fn settle(&mut self, seq: u64, settlement: &Settlement) {
-        let Some((running, contract)) = self.running(seq).filter(|(running, _)| running.doubt.is_none())
+        let Some((running, repeatable)) = self.running(seq).filter(|(running, _)| running.doubt.is_none())
         else {
             if seq < self.state.next_seq {
                 self.emit(Event::EffectLate {
@@ -60,7 +83,12 @@ impl Decider<'_> {
         });
         let Settlement { settled, data, fault } = settlement.clone();
         match (settled, running.stopping) {
-            (SettledAs::Succeeded, _) => self.finish(seq, Outcome::Succeeded, data, None),
+            (SettledAs::Succeeded, _) => {
+                if let Some(identity) = self.identity(seq) {
+                    self.after_success(&identity);
+                }
+                self.finish(seq, Outcome::Succeeded, data, None);
+            }
             (SettledAs::Failed, _) => {
                 let fault = fault.unwrap_or_else(|| Fault::new(ErrorCode::CommandFailed, "it failed"));
                 self.finish(seq, Outcome::Failed, data, Some(fault));
@@ -69,7 +97,7 @@ impl Decider<'_> {
                 let fault = Fault::new(ErrorCode::Cancelled, format!("cancelled by `{by}` while it ran"));
                 self.finish(seq, Outcome::Cancelled, data, Some(fault));
             }
-            (SettledAs::Stopped, Some(StopReason::Timeout)) if stoppable(contract) => {
+            (SettledAs::Stopped, Some(StopReason::Timeout)) if running.contained || repeatable => {
                 let fault = Fault::new(ErrorCode::TimedOut, "its time ran out, and it was stopped");
                 self.finish(seq, Outcome::TimedOut, data, Some(fault));
             }
@@ -94,14 +122,14 @@ impl Decider<'_> {
 
     /// Asks for a running command to be stopped. What has not left is over at once.
     pub(crate) fn stop(&mut self, seq: u64, why: StopReason) {
-        let Some((running, contract)) = self.running(seq) else {
+        let Some((running, repeatable)) = self.running(seq) else {
             return;
         };
         if running.stopping.is_some() || running.doubt.is_some() {
             // The first reason counts; a doubt leaves nothing to stop.
             return;
         }
-        let left = running.dispatching || contract.read_only() || contract.idempotent;
+        let left = running.dispatching || repeatable;
         if left {
             self.emit(Event::Stopping { seq, why });
             return;
@@ -131,9 +159,4 @@ impl Decider<'_> {
             });
         }
     }
-}
-
-/// Whether a confirmed stop means that nothing outside has changed, or that doing it again is harmless.
-fn stoppable(contract: &Contract) -> bool {
-    contract.contained || contract.idempotent || contract.read_only()
 }

@@ -37,7 +37,7 @@ impl Decider<'_> {
             return false;
         }
         let created = |event: &Event| {
-            matches!(event, Event::SessionCreated { tenant, session }
+            matches!(event, Event::SessionCreated { tenant, session, .. }
                 if *tenant == row.identity.tenant && Some(session) == row.identity.session.as_ref())
         };
         !self.has_room_for(commands::CREATE_EVENTS_MAX) || self.events.iter().any(created)
@@ -93,7 +93,7 @@ impl Decider<'_> {
         let version_fits = asked.is_none_or(|version| version == session.version);
         let generation_fits = if_generation.is_none_or(|generation| generation == session.generation);
         if version_fits && generation_fits {
-            return None;
+            return self.unfit_session(identity, contract);
         }
         let (expected, actual) = (asked.unwrap_or(0), session.version);
         let message = if version_fits {
@@ -113,7 +113,7 @@ impl Decider<'_> {
     fn start(&mut self, seq: u64, row: &CommandRow, contract: &'static Contract) {
         self.emit(Event::Started { seq });
         if contract.has_effect() {
-            self.request_effect(seq);
+            self.request_effect(seq, row, contract);
             return;
         }
         let payload = row.payload.clone().unwrap_or_default();

@@ -33,6 +33,7 @@ pub fn state_digest(state: &State) -> (Hash, Vec<Component>) {
         ("key-expiry/1", packed(state, PackedTable::KeyExpiry)),
         ("outcomes/1", rows(state.outcome_rows().map(|row| &**row))),
         ("commands/1", rows(state.commands.values().map(|row| &**row))),
+        ("promises/1", rows(state.promises.rows_in_order())),
         ("graph/1", rows(state.graph.outline())),
     ]
     .into_iter()

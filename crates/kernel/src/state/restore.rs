@@ -2,8 +2,10 @@
 
 use super::{IdEntry, Key, KeyEntry, LaneState, Session, State};
 use actum_model::hash::Fingerprint;
+use actum_model::promise::PromiseRow;
 use actum_model::restore::{CommandRow, LaneKey, LaneRow, MetaRow, PackedTable, Restore, SessionRow};
 use actum_model::timer::TimerRow;
+use actum_model::worker::Worker;
 use actum_model::{Event, Outcome, OutcomeRow};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,6 +36,7 @@ impl State {
             .chain(self.packed(PackedTable::KeyExpiry))
             .chain(runs(outcomes, |row| row.weight_bytes() as usize).map(Restore::Outcomes))
             .chain(runs(commands, command_bytes).map(Restore::Commands))
+            .chain(runs(self.promises.rows_in_order(), promise_bytes).map(Restore::Promises))
             .chain(self.graph.pieces().map(Restore::Graph))
             .map(|piece| Event::Restore(Box::new(piece)))
     }
@@ -65,6 +68,9 @@ impl State {
             generation: session.generation,
             version: session.version,
             created_at: session.created_at,
+            spec: session.spec.clone(),
+            worker: session.worker.clone(),
+            promises: session.promises,
             metadata: session
                 .metadata
                 .iter()
@@ -129,6 +135,7 @@ impl State {
             Restore::Clock(row) => self.timers.clock = *row,
             Restore::Ticks(row) => (self.timers.next_tick, self.timers.ticks) = (row.next, row.kept.into()),
             Restore::Timers(rows) => rows.into_iter().for_each(|row| self.timers.insert(row)),
+            Restore::Promises(rows) => rows.into_iter().for_each(|row| self.promises.insert(row)),
             Restore::Packed { table, rows } => self.restore_packed(table, &rows),
         }
     }
@@ -165,7 +172,13 @@ impl State {
             version: row.version,
             created_at: row.created_at,
             metadata: row.metadata.into_iter().collect(),
+            spec: row.spec,
+            worker: row.worker,
+            promises: row.promises,
         };
+        if matches!(session.worker, Some(Worker::Live(_))) {
+            self.live_workers.insert(key.clone());
+        }
         self.sessions.insert(key, session);
     }
 
@@ -287,6 +300,10 @@ fn session_bytes(row: &SessionRow) -> usize {
         .iter()
         .map(|(key, value)| key.len() + value.as_str().len())
         .sum()
+}
+
+fn promise_bytes(row: &PromiseRow) -> usize {
+    row.weight_bytes() as usize
 }
 
 fn command_bytes(row: &CommandRow) -> usize {

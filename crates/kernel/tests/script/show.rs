@@ -7,6 +7,7 @@ use actum_model::graph::{GraphEvent, Op};
 use actum_model::outcome::Identity;
 use actum_model::restore::Phase;
 use actum_model::timer::{Due, Standing};
+use actum_model::worker::Worker;
 use actum_model::{Event, Fault, Hash};
 
 /// The id of a command by its number; `#7` where it is not known (any more).
@@ -73,7 +74,10 @@ pub(crate) fn event(state: &State, event: &Event) -> String {
             let outcome = finished.outcome.as_str();
             format!("finished {} {outcome}{version}{data}{fault}", of(&finished.seq))
         }
-        Event::EffectRequested { seq, .. } => format!("effect requested {}", of(seq)),
+        Event::EffectRequested { seq, contained, .. } => {
+            let contained = if *contained { ", contained" } else { "" };
+            format!("effect requested {}{contained}", of(seq))
+        }
         Event::EffectDispatching { seq } => format!("effect dispatching {}", of(seq)),
         Event::EffectSettled { seq, settlement } => {
             format!("effect settled {} {:?}", of(seq), settlement.settled)
@@ -103,6 +107,33 @@ pub(crate) fn event(state: &State, event: &Event) -> String {
         Event::SessionAnnotated(row) => format!("session {} annotated {}", row.session, row.key),
         Event::SessionCreated { session, .. } => format!("session {session} created"),
         Event::SessionDeleted { session, .. } => format!("session {session} deleted"),
+        Event::WorkerChanged(changed) => match &changed.worker {
+            Some(Worker::Live(live)) => {
+                format!("session {} has a process, boot {}", changed.session, live.term)
+            }
+            Some(Worker::Lost { reason, .. }) => {
+                format!("session {} lost its process: {reason}", changed.session)
+            }
+            None => format!("session {} has no process", changed.session),
+        },
+        Event::Interrupted { seq, by } => format!("interrupted {} by {by}", of(seq)),
+        Event::PromiseCreated(row) => format!("promise {} created", row.promise),
+        Event::PromiseSettled(settled) => {
+            let value = settled
+                .value
+                .as_ref()
+                .map_or(String::new(), |value| format!(" {}", value.as_str()));
+            let fault = settled
+                .fault
+                .as_ref()
+                .map_or(String::new(), |found| format!(", {}", fault(found)));
+            format!(
+                "promise {} {}{value}{fault}",
+                settled.promise,
+                settled.settled.as_str()
+            )
+        }
+        Event::PromisesPruned { count } => format!("promises pruned {count}"),
         Event::Graph(event) => graph(event),
         Event::OutcomesPruned { count } => format!("outcomes pruned {count}"),
         Event::TombstonesDropped { count } => format!("tombstones dropped {count}"),

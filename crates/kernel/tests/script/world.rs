@@ -9,6 +9,7 @@ use actum_model::graph::{SwsState, ViewName};
 use actum_model::ids::{CommandId, Principal, SessionId, Tenant};
 use actum_model::input::{Boot, OverRate, Submit};
 use actum_model::limits::EVENTS_PER_RECORD_MAX;
+use actum_model::worker::{WorkerChange, WorkerNews};
 use actum_model::{ErrorCode, Event, Fault, Hash, Input, Json, RealmConfig, Stamped};
 use std::collections::BTreeSet;
 
@@ -83,6 +84,18 @@ impl World {
             "show" => vec![format!("{rest}: {}", self.show(rest))],
             "why" => self.why(rest),
             "session" => vec![self.session(rest)],
+            "worker" => self.worker(rest),
+            "read-session" => vec![self.read(read::session(
+                &self.state,
+                &Tenant::main(),
+                &SessionId::parse(rest).unwrap(),
+            ))],
+            "promise" => vec![self.read(read::promise(
+                &self.state,
+                &Tenant::main(),
+                &CommandId::parse_any(rest).unwrap(),
+            ))],
+            "promises" => vec![self.promises(rest)],
             "graph" => self.graph(),
             "snapshots" => self.snapshots(),
             "rewrites" => self.rewrites(),
@@ -388,6 +401,45 @@ impl World {
             lines.push("no timers".into());
         }
         lines
+    }
+
+    fn read(&self, found: Result<serde_json::Value, Fault>) -> String {
+        found.map_or_else(|fault| show::fault(&fault), |value| value.to_string())
+    }
+
+    fn promises(&self, arguments: &str) -> String {
+        let arguments: serde_json::Value = serde_json::from_str(arguments).unwrap();
+        let limit = arguments["limit"].as_u64().unwrap_or(100);
+        let page = read::promises(&self.state, &Tenant::main(), &arguments, limit as usize);
+        let ids = page["promises"].as_array().unwrap().iter();
+        let ids: Vec<&str> = ids.map(|row| row["promiseId"].as_str().unwrap()).collect();
+        format!("[{}], next {}", ids.join(", "), page["nextCursor"])
+    }
+
+    /// News of a session's process: `SESSION NAME started` or `SESSION NAME ended REASON`, the name being of the process.
+    fn worker(&mut self, rest: &str) -> Vec<String> {
+        let mut words = rest.splitn(4, ' ');
+        let session = SessionId::parse(words.next().unwrap()).unwrap();
+        let incarnation = Hash::of(words.next().unwrap().as_bytes());
+        let change = match words.next().unwrap() {
+            "started" => WorkerChange::Started {
+                sandbox: Json::from_canonical("{\"level\":\"full\"}"),
+            },
+            _ => WorkerChange::Ended {
+                reason: words.next().unwrap().to_owned(),
+            },
+        };
+        let generation = self
+            .state
+            .session(&Tenant::main(), &session)
+            .map_or(0, |row| row.generation);
+        self.input(Input::Worker(Box::new(WorkerNews {
+            tenant: Tenant::main(),
+            session,
+            generation,
+            incarnation,
+            change,
+        })))
     }
 
     fn configure(&mut self, rest: &str) -> Vec<String> {

@@ -6,7 +6,7 @@ use crate::limits::FAULTS_LISTED_MAX;
 use serde_json::{Map, Value, json};
 
 /// One member of an object.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Field {
     /// Its name.
     pub name: &'static str,
@@ -19,7 +19,7 @@ pub struct Field {
 }
 
 /// The values a field takes.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Shape {
     /// Any JSON value whose canonical text has at most this many bytes.
     Any(usize),

@@ -2,10 +2,10 @@
 
 use super::{Command, Model, Reading, Running, Session, Stand};
 use crate::broken::{Broken, hold};
-use actum_model::contract::Contract;
 use actum_model::effect::{Doubt, ProbeAnswer, RecoveryClass, SettledAs};
 use actum_model::event::{Event, StopReason};
 use actum_model::ids::SessionId;
+use actum_model::worker::Sandbox;
 use actum_model::{Input, contract};
 
 impl Model {
@@ -33,14 +33,28 @@ impl Model {
                 reading.graph = self.graph_foreseen(*seq, &command.kind, &command.payload);
             }
             Event::Finished(finished) => self.finished(reading, finished)?,
-            Event::EffectRequested { seq, .. } => {
-                hold!(self.contract(*seq)?.has_effect(), "no effect belongs to it");
+            Event::EffectRequested { seq, contained, .. } => {
+                let contract = self.contract(*seq)?;
+                hold!(contract.has_effect(), "no effect belongs to it");
                 hold!(self.running(*seq).is_some(), "it was not started");
+                let caged = self.config.sandbox != Sandbox::None;
+                hold!(
+                    *contained == (contract.contained && caged),
+                    "it is contained: {contained}"
+                );
+                self.change(*seq, |running| running.contained = *contained);
+                reading.requested = Some(*seq);
             }
             Event::EffectDispatching { seq } => {
                 hold!(self.may_dispatch(*seq), "it may not leave");
+                let asked = matches!(reading.input, Input::Dispatch { seq: asked } if asked == seq);
+                let contained = self.running(*seq).is_some_and(|running| running.contained);
                 hold!(
-                    matches!(reading.input, Input::Dispatch { seq: asked } if asked == seq),
+                    if contained {
+                        reading.requested == Some(*seq)
+                    } else {
+                        asked
+                    },
                     "nobody asked"
                 );
                 self.change(*seq, |running| running.dispatched = true);
@@ -73,6 +87,24 @@ impl Model {
                 hold!(self.running(*seq).is_some(), "output of what does not run");
             }
             Event::SessionCreated { session, .. } => self.session_created(reading, session)?,
+            Event::WorkerChanged(changed) => {
+                hold!(self.sessions.contains_key(&changed.session), "no such session");
+            }
+            Event::Interrupted { seq, .. } => {
+                hold!(self.running(*seq).is_some(), "what does not run is interrupted");
+            }
+            Event::PromiseCreated(row) => {
+                let fresh = self.promises.insert(row.promise.clone(), row.settled.is_some());
+                hold!(fresh.is_none(), "the promise exists");
+            }
+            Event::PromiseSettled(settled) => {
+                let before = self.promises.insert(settled.promise.clone(), true);
+                hold!(before == Some(false), "it is not pending");
+            }
+            Event::PromisesPruned { count } => {
+                let settled = self.promises.values().filter(|settled| **settled).count() as u64;
+                hold!(*count <= settled, "more promises go than are settled");
+            }
             Event::SessionAnnotated(row) => {
                 let found = self.sessions.get_mut(&row.session);
                 let found = found.ok_or_else(|| Broken("no such session".to_owned()))?;
@@ -162,6 +194,7 @@ impl Model {
         let running = Running {
             due,
             dispatched: false,
+            contained: false,
             stopping: None,
             doubt: None,
             probed: false,
@@ -287,7 +320,8 @@ impl Model {
         let running = self
             .running(seq)
             .ok_or_else(|| Broken("it does not run".to_owned()))?;
-        let expected = match class_of(running, contract) {
+        let repeatable = contract.repeatable_with(&self.command(seq)?.payload);
+        let expected = match class_of(running, repeatable) {
             RecoveryClass::InDoubt if running.doubt.is_none() && asks => RecoveryClass::Probe,
             class => class,
         };
@@ -310,13 +344,12 @@ impl Model {
     }
 }
 
-fn class_of(running: &Running, contract: &Contract) -> RecoveryClass {
-    let repeatable = contract.idempotent || contract.read_only();
+fn class_of(running: &Running, repeatable: bool) -> RecoveryClass {
     if running.doubt.is_some() {
         RecoveryClass::InDoubt
     } else if !running.dispatched || repeatable {
         RecoveryClass::Recoverable
-    } else if contract.contained {
+    } else if running.contained {
         RecoveryClass::Interrupted
     } else {
         RecoveryClass::InDoubt

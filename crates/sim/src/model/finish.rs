@@ -210,7 +210,8 @@ impl Model {
             }
         } else if let (Some(settled), Input::Outcome { settlement, .. }) = (reading.settled, reading.input) {
             let contract = self.contract(seq)?;
-            let end = settles_as(settlement.settled, running.stopping.as_ref(), contract);
+            let harmless = running.contained || contract.repeatable_with(&self.command(seq)?.payload);
+            let end = settles_as(settlement.settled, running.stopping.as_ref(), harmless);
             let code = |outcome| match outcome {
                 Outcome::Succeeded => None,
                 Outcome::Cancelled => Some(ErrorCode::Cancelled),

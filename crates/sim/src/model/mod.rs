@@ -82,6 +82,8 @@ pub struct Running {
     pub due: u64,
     /// Whether its effect may have left.
     pub dispatched: bool,
+    /// Whether a confirmed stop of it means that nothing outside has changed.
+    pub contained: bool,
     /// Why it is being stopped.
     pub stopping: Option<StopReason>,
     /// Why nobody knows.
@@ -157,6 +159,8 @@ pub struct Model {
     pub(crate) tombstones: VecDeque<CommandId>,
     pub(crate) unclassified: BTreeSet<u64>,
     pub(crate) timers: BTreeMap<CommandId, Timer>,
+    /// Whether each promise that ever was is settled.
+    pub(crate) promises: BTreeMap<CommandId, bool>,
     pub(crate) next_tick: u64,
     /// Timers that fired.
     pub(crate) fired: u64,
@@ -183,6 +187,8 @@ struct Reading<'a> {
     class: Option<RecoveryClass>,
     /// The command whose probe could not tell.
     unanswered: Option<u64>,
+    /// The command whose effect was requested last.
+    requested: Option<u64>,
     /// Events read before this one.
     events: usize,
     /// The command that set or cancelled a timer last.
@@ -265,6 +271,7 @@ impl Model {
             recovered: None,
             class: None,
             unanswered: None,
+            requested: None,
             events: 0,
             timer_done: None,
             carried: None,
@@ -298,7 +305,7 @@ impl Model {
             | Input::Close
             | Input::SnapshotTaken(_) => false,
             Input::Output { seq, .. } => self.running(*seq).is_none(),
-            Input::Continue | Input::Submit(_) => true,
+            Input::Continue | Input::Submit(_) | Input::Worker(_) => true,
         };
         hold!(idle, "nothing followed from {:?}", stamped.input);
         Ok(())
@@ -396,22 +403,14 @@ impl Predicted {
     }
 }
 
-/// Whether a confirmed stop means that nothing outside has changed, or that doing it again is harmless.
-fn harmless(contract: &Contract) -> bool {
-    contract.contained || contract.idempotent || contract.read_only()
-}
-
-/// What a settlement must come to: an outcome, or a doubt.
-fn settles_as(
-    settled: SettledAs,
-    stopping: Option<&StopReason>,
-    contract: &Contract,
-) -> Result<Outcome, Doubt> {
+/// What a settlement must come to: an outcome, or a doubt. It is harmless where nothing outside has changed by what was
+/// stopped, or doing it again changes nothing more.
+fn settles_as(settled: SettledAs, stopping: Option<&StopReason>, harmless: bool) -> Result<Outcome, Doubt> {
     match (settled, stopping) {
         (SettledAs::Succeeded, _) => Ok(Outcome::Succeeded),
         (SettledAs::Failed, _) => Ok(Outcome::Failed),
         (SettledAs::Stopped, Some(StopReason::Cancel { .. })) => Ok(Outcome::Cancelled),
-        (SettledAs::Stopped, Some(StopReason::Timeout)) if harmless(contract) => Ok(Outcome::TimedOut),
+        (SettledAs::Stopped, Some(StopReason::Timeout)) if harmless => Ok(Outcome::TimedOut),
         (_, Some(StopReason::Timeout)) => Err(Doubt::TimeoutAfterDispatch),
         (_, Some(StopReason::Cancel { .. }) | None) => Err(Doubt::CancelAfterDispatch),
     }

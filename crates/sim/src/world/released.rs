@@ -86,7 +86,7 @@ impl World {
         let kind = response.identity.as_ref().map(|identity| identity.kind.as_str());
         let effect = kind
             .and_then(contract::find)
-            .is_some_and(|contract| contract.has_effect());
+            .is_some_and(|contract| contract.has_effect() && !contract.read_only());
         let finished = matches!(response.body, Body::Finished { .. });
         hold!(
             durable || !(effect && finished),

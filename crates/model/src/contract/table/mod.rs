@@ -1,9 +1,12 @@
 //! The contract table, sorted by kind. A kind is added here, in `kernel/src/commands` and nowhere else.
 
 mod graph;
+mod promise;
+mod providers;
+mod session;
 mod time;
 
-use super::{Admission, Contract, EffectClass, Field, SessionUse, Shape};
+use super::{Admission, Carrier, Contract, EffectClass, Field, SessionUse, Shape};
 use crate::limits;
 
 const fn required(name: &'static str, shape: Shape, about: &'static str) -> Field {
@@ -32,10 +35,12 @@ const BASE: Contract = Contract {
     input: &[],
     output: &[],
     effect: EffectClass::Write,
+    carrier: Carrier::Kernel,
     risk: "low",
     admission: Admission::Queued,
     session: SessionUse::Required,
     idempotent: false,
+    idempotent_where: None,
     compensable: false,
     contained: true,
     probe: false,
@@ -61,26 +66,6 @@ const READ: Contract = Contract {
     mutates_session: false,
     ..BASE
 };
-
-const SESSION_OUTPUT: &[Field] = &[
-    required("sessionId", Shape::SessionId, "The session."),
-    required(
-        "version",
-        Shape::Integer(0, u64::MAX),
-        "Successful changes since it was created.",
-    ),
-    required(
-        "generation",
-        Shape::Integer(0, u64::MAX),
-        "Journal position that created it.",
-    ),
-    required(
-        "createdAt",
-        Shape::Text(1, 64),
-        "History time of its creation, RFC 3339.",
-    ),
-    required("metadata", Shape::Any(usize::MAX), "Its annotations."),
-];
 
 const PROBE: &[Field] = &[
     required(
@@ -108,6 +93,7 @@ const PAGE_LIMIT: Field = optional(
 
 /// Every command kind, ascending.
 pub const CONTRACTS: &[Contract] = &[
+    session::CODE_RUN,
     Contract {
         kind: "command.cancel",
         about: "Cancels a command: at once while it waits, else by stopping its whole process tree.",
@@ -216,7 +202,14 @@ pub const CONTRACTS: &[Contract] = &[
         admission: Admission::Connection,
         ..READ
     },
+    providers::FILE_LIST,
+    providers::FILE_MOVE,
+    providers::FILE_READ,
+    providers::FILE_REMOVE,
+    providers::FILE_STAT,
+    providers::FILE_WRITE,
     graph::GRAPH_REWRITE,
+    providers::HTTP_FETCH,
     Contract {
         kind: "personal.get",
         about: "Opens a personal value that a marker stands for, unless its subject was erased.",
@@ -228,6 +221,13 @@ pub const CONTRACTS: &[Contract] = &[
         output: &[required("value", Shape::Any(usize::MAX), "The value.")],
         ..READ
     },
+    promise::PROMISE_AWAIT,
+    promise::PROMISE_CANCEL,
+    promise::PROMISE_CREATE,
+    promise::PROMISE_GET,
+    promise::PROMISE_REJECT,
+    promise::PROMISE_RESOLVE,
+    promise::PROMISE_SEARCH,
     Contract {
         kind: "server.health",
         about: "Tells whether the daemon works, and with what durability.",
@@ -334,49 +334,21 @@ pub const CONTRACTS: &[Contract] = &[
         output: &[],
         ..BASE
     },
-    Contract {
-        kind: "session.create",
-        about: "Creates a session at version 0; without a sessionId the server makes one.",
-        input: &[optional(
-            "metadata",
-            Shape::Any(limits::ANNOTATION_VALUE_BYTES_MAX),
-            "Its first annotations, an object.",
-        )],
-        output: &[required("sessionId", Shape::SessionId, "The session.")],
-        session: SessionUse::Optional,
-        ..BASE
-    },
+    session::SESSION_CANCEL,
+    session::SESSION_CHECKPOINT,
+    session::SESSION_CREATE,
     Contract {
         kind: "session.delete",
         about: "Deletes a session; one created later under the same id has a new generation.",
         output: &[],
         ..BASE
     },
-    Contract {
-        kind: "session.get",
-        about: "Reads a session.",
-        output: SESSION_OUTPUT,
-        session: SessionUse::Required,
-        ..READ
-    },
-    Contract {
-        kind: "session.list",
-        about: "Lists sessions, ascending by id.",
-        input: &[PAGE_LIMIT, PAGE_CURSOR],
-        output: &[
-            required(
-                "sessions",
-                Shape::Objects(SESSION_OUTPUT),
-                "The sessions of this page.",
-            ),
-            optional(
-                "nextCursor",
-                Shape::Text(1, 1024),
-                "Where the next page begins; absent on the last.",
-            ),
-        ],
-        ..READ
-    },
+    session::SESSION_GET,
+    session::SESSION_INPUT,
+    session::SESSION_INTERRUPT,
+    session::SESSION_LIST,
+    session::SESSION_RESET,
+    session::SESSION_RESTORE,
     Contract {
         kind: "shell.run",
         about: "Runs a program: its arguments as a list, never a line through a shell.",
@@ -434,9 +406,10 @@ pub const CONTRACTS: &[Contract] = &[
             ),
         ],
         effect: EffectClass::External,
+        carrier: Carrier::Process,
         risk: "high",
-        // Until it runs in a cage, nobody can say what else it touched.
-        contained: false,
+        // In a cage; without one it is treated as what reaches outside.
+        contained: true,
         // Where a command brings a probe.
         probe: true,
         ..BASE
@@ -465,6 +438,9 @@ pub const CONTRACTS: &[Contract] = &[
     graph::SWS_CREATE,
     graph::SWS_DISCARD,
     graph::SWS_REBASE,
+    providers::SYSTEM_ENV,
+    providers::SYSTEM_INFO,
+    providers::SYSTEM_TIME,
     time::TIME_NOW,
     time::TIME_TICKS,
     time::TIMER_CANCEL,
