@@ -5,6 +5,7 @@ pub mod access;
 pub mod core;
 pub mod door;
 pub mod graphql;
+pub mod output;
 pub mod personal;
 pub mod redact;
 pub mod transport;

@@ -3,10 +3,11 @@
 
 use super::crash;
 use super::handle::Shared;
-use super::live::OutputChunk;
+use super::live::{Chunk, OutputChunk};
 use super::thread::Msg;
 use crate::access::calls::{self, Calls};
-use crate::door::{Door, DoorEvent, Job};
+use crate::door::{Door, Job};
+use crate::output::WorkEvent;
 use crate::personal::Personal;
 use crate::redact::{self, Secret, Vault};
 use actum_engine::Start;
@@ -241,14 +242,14 @@ async fn send(inbox: &mpsc::WeakSender<Msg>, message: Msg) {
 
 /// Turns what the door says into inputs and live output, until the door is gone.
 pub(crate) async fn listen(
-    mut door: mpsc::UnboundedReceiver<DoorEvent>,
+    mut door: mpsc::UnboundedReceiver<WorkEvent>,
     inbox: mpsc::WeakSender<Msg>,
     shared: Arc<Shared>,
 ) {
     let mut kept: HashMap<(u64, &'static str), (u64, String)> = HashMap::new();
     while let Some(event) = door.recv().await {
         match event {
-            DoorEvent::Output {
+            WorkEvent::Output {
                 seq,
                 stream,
                 offset,
@@ -260,7 +261,12 @@ pub(crate) async fn listen(
                     continue;
                 }
                 let stream = stream.as_str();
-                show(&shared, seq, stream, offset, &data);
+                let chunk = Chunk::Output {
+                    stream,
+                    offset,
+                    data: data.clone(),
+                };
+                show(&shared, seq, chunk);
                 let (from, text) = kept
                     .entry((seq, stream))
                     .or_insert_with(|| (offset, String::new()));
@@ -283,7 +289,8 @@ pub(crate) async fn listen(
                 }
                 drop(credit);
             }
-            DoorEvent::Settled { seq, settlement } => {
+            WorkEvent::Shown { seq, shown } => show(&shared, seq, Chunk::Shown(shown)),
+            WorkEvent::Settled { seq, settlement } => {
                 crash::point("effect_settled");
                 kept.remove(&(seq, "stdout"));
                 kept.remove(&(seq, "stderr"));
@@ -309,7 +316,7 @@ fn is_probed(shared: &Shared, seq: u64) -> bool {
     row.is_some_and(|row| matches!(&row.phase, Phase::Running(running) if running.is_probed()))
 }
 
-fn show(shared: &Shared, seq: u64, stream: &'static str, offset: u64, data: &str) {
+fn show(shared: &Shared, seq: u64, chunk: Chunk) {
     if shared.output.receiver_count() == 0 {
         return;
     }
@@ -323,8 +330,6 @@ fn show(shared: &Shared, seq: u64, stream: &'static str, offset: u64, data: &str
         session: identity.session.clone(),
         correlation: identity.correlation_id(),
         id: identity.public_id(),
-        stream,
-        offset,
-        data: data.to_owned(),
+        chunk,
     }));
 }

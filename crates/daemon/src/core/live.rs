@@ -1,5 +1,6 @@
 //! Durable records as public events, live and past; and the live output of running commands.
 
+use crate::output::Shown;
 use actum_engine::Released;
 use actum_journal::{ReadError, Reader};
 use actum_kernel::lifecycle::Lifecycle;
@@ -20,7 +21,7 @@ pub struct LiveRecord {
     pub events: Vec<Value>,
 }
 
-/// A piece of output of a running command: provisional until its outcome.
+/// Something live of a running command: provisional until its outcome.
 #[derive(Debug)]
 pub struct OutputChunk {
     /// The tenant it belongs to.
@@ -31,12 +32,36 @@ pub struct OutputChunk {
     pub correlation: CommandId,
     /// The command.
     pub id: CommandId,
-    /// `stdout` or `stderr`.
-    pub stream: &'static str,
-    /// Where `data` begins, in bytes.
-    pub offset: u64,
-    /// The output, redacted.
-    pub data: String,
+    /// What it is.
+    pub chunk: Chunk,
+}
+
+/// What a running command wrote or showed. Redacted.
+#[derive(Debug)]
+pub enum Chunk {
+    /// A piece of output.
+    Output {
+        /// `stdout` or `stderr`.
+        stream: &'static str,
+        /// Where `data` begins, in bytes.
+        offset: u64,
+        /// The piece.
+        data: String,
+    },
+    /// Something beside its output.
+    Shown(Shown),
+}
+
+impl Chunk {
+    /// The name of the message that tells it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Chunk::Output { .. } => "output",
+            Chunk::Shown(Shown::Display(_)) => "display",
+            Chunk::Shown(Shown::Progress(_)) => "progress",
+        }
+    }
 }
 
 /// The records of a released batch, for subscribers.

@@ -25,6 +25,6 @@ mod warm;
 pub use crash::CRASH_POINTS;
 pub use handle::{Core, Published, ReplyTo};
 pub use keys::{DataKeys, random_bytes};
-pub use live::{LiveRecord, OutputChunk};
+pub use live::{Chunk, LiveRecord, OutputChunk};
 pub use open::{OpenFault, open};
 pub use options::CoreOptions;

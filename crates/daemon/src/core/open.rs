@@ -14,6 +14,7 @@ use super::ticker::Ticker;
 use super::{CoreOptions, random_bytes};
 use crate::access::calls::Calls;
 use crate::door::{Door, DoorOptions};
+use crate::output::{Sink, WorkEvent};
 use crate::personal::Personal;
 use crate::redact::{Rules, Vault};
 use actum_engine::{Clock, Engine, Recovery, summary};
@@ -111,7 +112,8 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
     let rules = Arc::new(rules(options).map_err(OpenFault)?);
     let personal = Personal::new(&options.data, keys.clone(), opened.blobs.clone());
     finish_erasures(&personal, &state, &opened)?;
-    let (door, door_events) = door(&options.data, &opened, &rules)?;
+    let (sink, work_events) = sink(&options.data, &opened, &rules)?;
+    let door = Door::new(sink.clone(), DoorOptions::default())?;
     sweep(&runtime, &door, &state);
     let shared = Arc::new(shared(
         options,
@@ -125,7 +127,7 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
         &state,
     ));
     let weak = inbox.downgrade();
-    runtime.spawn(effects::listen(door_events, weak.clone(), Arc::clone(&shared)));
+    runtime.spawn(effects::listen(work_events, weak.clone(), Arc::clone(&shared)));
     if options.durability == Durability::Batched {
         runtime.spawn(sync_at_interval(weak.clone(), options.sync_interval_ms));
     }
@@ -214,11 +216,12 @@ fn finish_erasures(personal: &Personal, state: &State, opened: &Opened) -> Resul
     Ok(())
 }
 
-fn door(
+/// Where what commands write goes, and what is told of it.
+fn sink(
     data: &Path,
     opened: &Opened,
     rules: &Arc<Rules>,
-) -> Result<(Door, mpsc::UnboundedReceiver<crate::door::DoorEvent>), OpenFault> {
+) -> Result<(Sink, mpsc::UnboundedReceiver<WorkEvent>), OpenFault> {
     let spool = data.join("spool");
     // What a killed daemon left in the spool was never part of the history.
     if spool.exists() {
@@ -228,11 +231,7 @@ fn door(
     let (events, receiver) = mpsc::unbounded_channel();
     let blobs = opened.blobs.clone();
     let seal = Arc::new(move |bytes: &[u8]| blobs.put(bytes).map_err(|error| error.to_string()));
-    let door_options = DoorOptions {
-        rules: Arc::clone(rules),
-        ..DoorOptions::new(spool)
-    };
-    Ok((Door::new(events, seal, door_options)?, receiver))
+    Ok((Sink::new(events, seal, spool, Arc::clone(rules)), receiver))
 }
 
 /// Ends processes that a killed daemon left behind, before their commands are classified.

@@ -9,6 +9,7 @@ use super::pump::{Phase, Pump};
 use super::report::{Ending, Report};
 use super::warden::{Started, Target};
 use super::{Inner, Stream};
+use crate::output::Capture;
 use crate::redact::OutputGuard;
 use actum_model::{Fault, Settlement, effect::SettledAs};
 use std::os::fd::OwnedFd;
@@ -28,7 +29,7 @@ pub(super) async fn live(inner: Arc<Inner>, seq: u64, plan: Plan, order: Arc<Sto
         Err(fault) => return failed(fault),
     };
     let input = job.stdin.clone();
-    let redactor = OutputGuard::new(&job.secrets, &inner.options.rules);
+    let redactor = OutputGuard::new(&job.secrets, &inner.sink.rules);
     match inner.keeper.spawn(job, Arc::clone(&order)).await {
         Err(fault) => failed(fault),
         Ok(None) => Settlement {
@@ -59,14 +60,8 @@ async fn run(
     let phase = watch::channel(Phase::Running).0;
     let feeding = feed(started.stdin, input);
     let pump = |stream, pipe| {
-        Pump::new(
-            Arc::clone(inner),
-            seq,
-            stream,
-            redactor.clone(),
-            phase.subscribe(),
-        )
-        .run(pipe)
+        let capture = Capture::new(inner.sink.clone(), seq, stream, redactor.clone());
+        Pump::new(capture, phase.subscribe()).run(pipe)
     };
     let stdout = pump(Stream::Stdout, started.stdout);
     let stderr = pump(Stream::Stderr, started.stderr);
@@ -106,7 +101,7 @@ async fn run(
         stdout,
         stderr,
     }
-    .settle(inner)
+    .settle(&inner.sink)
     .await
 }
 

@@ -15,104 +15,36 @@ mod pump;
 mod reaper;
 mod report;
 mod setup;
-mod spool;
 mod strike;
-mod text;
 mod tree;
 mod warden;
 
+pub use crate::output::{Credit, Seal, Sink, Stream, WorkEvent};
 pub use job::{Job, MARK};
 pub use keeper::Swept;
 
-use crate::redact::Rules;
 use actum_model::{ErrorCode, Fault, Hash, Settlement, effect::SettledAs};
 use order::{Plan, StopOrder};
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
-
-/// Live output that waits to be taken, over all commands. Beyond it the pipes are left to fill, so that a
-/// program that writes faster than the daemon passes on is slowed down instead of filling memory.
-const LIVE_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// Seals a whole output as blob and returns its name. It is called from a thread that may block.
-pub type Seal = Arc<dyn Fn(&[u8]) -> Result<Hash, String> + Send + Sync>;
-
-/// One of the two streams a process writes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Stream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
-
-impl Stream {
-    /// The stream as it stands on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Stream::Stdout => "stdout",
-            Stream::Stderr => "stderr",
-        }
-    }
-}
-
-/// What the door tells.
-#[derive(Debug)]
-pub enum DoorEvent {
-    /// A running command wrote something.
-    Output {
-        /// The command.
-        seq: u64,
-        /// The stream.
-        stream: Stream,
-        /// Where `data` begins, in bytes of all `data` of this stream before it.
-        offset: u64,
-        /// At most 64 KiB of redacted text, invalid UTF-8 replaced.
-        data: String,
-        /// Room in the live window; dropping it makes room for more. Do not keep it with the data.
-        credit: Credit,
-    },
-    /// A command came to its end. Nothing of it comes after this.
-    Settled {
-        /// The command.
-        seq: u64,
-        /// What became of it.
-        settlement: Settlement,
-    },
-}
-
-/// Room taken in the window of live output, given back when dropped.
-#[derive(Debug)]
-pub struct Credit(#[expect(dead_code, reason = "held for its drop")] Option<OwnedSemaphorePermit>);
+use tokio::sync::watch;
 
 /// What a door may be told about its surroundings.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct DoorOptions {
-    /// Folder for output that is too large for memory while it is collected. It must exist; the files in it have
-    /// no name and vanish with the daemon. Only redacted output is written there.
-    pub spool: PathBuf,
-    /// What must not be kept of any output.
-    pub rules: Arc<Rules>,
     /// How long output is still read after the process has exited while something holds its pipes open.
     pub drain: Duration,
     /// How long after KILL the end of every process may take before the stop counts as unconfirmed.
     pub confirm: Duration,
 }
 
-impl DoorOptions {
-    /// The usual times, with a spool folder.
-    #[must_use]
-    pub fn new(spool: impl Into<PathBuf>) -> DoorOptions {
+impl Default for DoorOptions {
+    fn default() -> DoorOptions {
         DoorOptions {
-            spool: spool.into(),
-            rules: Arc::default(),
             drain: Duration::from_millis(200),
             confirm: Duration::from_secs(2),
         }
@@ -128,11 +60,7 @@ pub struct Door {
 struct Inner {
     runtime: Handle,
     keeper: keeper::Keeper,
-    events: mpsc::UnboundedSender<DoorEvent>,
-    seal: Seal,
-    /// One whole output in memory at a time.
-    sealing: Arc<Semaphore>,
-    live: Arc<Semaphore>,
+    sink: Sink,
     options: DoorOptions,
     closing: AtomicBool,
     jobs: Mutex<BTreeMap<u64, Arc<StopOrder>>>,
@@ -140,24 +68,17 @@ struct Inner {
 }
 
 impl Door {
-    /// A door that tells `events` and seals large output with `seal`. The first door of the process makes it the
-    /// reaper of its orphans and starts the one thread that forks.
+    /// A door that tells `sink` of what it starts. The first door of the process makes it the reaper of its orphans
+    /// and starts the one thread that forks.
     ///
     /// # Errors
     /// Outside a tokio runtime, or when the thread cannot be started.
-    pub fn new(
-        events: mpsc::UnboundedSender<DoorEvent>,
-        seal: Seal,
-        options: DoorOptions,
-    ) -> io::Result<Door> {
+    pub fn new(sink: Sink, options: DoorOptions) -> io::Result<Door> {
         let runtime = Handle::try_current().map_err(io::Error::other)?;
         let inner = Inner {
             keeper: keeper::Keeper::of_process()?,
             runtime,
-            events,
-            seal,
-            sealing: Arc::new(Semaphore::new(1)),
-            live: Arc::new(Semaphore::new(LIVE_BYTES_MAX)),
+            sink,
             options,
             closing: AtomicBool::new(false),
             jobs: Mutex::new(BTreeMap::new()),
@@ -251,8 +172,7 @@ impl Inner {
     }
 
     fn settle(&self, seq: u64, settlement: Settlement) {
-        // Nobody listens any more only when the daemon ends.
-        let _ = self.events.send(DoorEvent::Settled { seq, settlement });
+        self.sink.settle(seq, settlement);
     }
 }
 

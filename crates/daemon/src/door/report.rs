@@ -1,16 +1,13 @@
 //! From how a process ended to the settlement of its command.
 //!
-//! Large output is sealed as a blob before the settlement exists, so that no record names a blob that is not there.
+//! It says what is known and decides nothing.
 
-use super::pump::Captured;
-use super::{Inner, text};
+use crate::output::{Captured, Sink, shape};
 use actum_model::effect::SettledAs;
-use actum_model::limits::{INLINE_BYTES_MAX, OUTPUT_EDGE_BYTES};
 use actum_model::{ErrorCode, Fault, Json, Settlement};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How the main process came to its end.
@@ -39,7 +36,7 @@ pub(super) struct Report {
 
 impl Report {
     /// Seals what is large and says what became of the command.
-    pub(super) async fn settle(self, inner: &Inner) -> Settlement {
+    pub(super) async fn settle(self, sink: &Sink) -> Settlement {
         let (settled, status) = match self.ending {
             Ending::Exited(status) if status.success() => (SettledAs::Succeeded, Some(status)),
             Ending::Exited(status) => (SettledAs::Failed, Some(status)),
@@ -59,8 +56,8 @@ impl Report {
                 data.insert(name.into(), count.into());
             }
         }
-        data.insert("stdout".into(), stream(inner, self.stdout).await);
-        data.insert("stderr".into(), stream(inner, self.stderr).await);
+        data.insert("stdout".into(), shape(sink, self.stdout).await);
+        data.insert("stderr".into(), shape(sink, self.stderr).await);
         let fault = status.filter(|_| settled == SettledAs::Failed).map(failure);
         Settlement {
             settled,
@@ -89,65 +86,4 @@ fn failure(status: ExitStatus) -> Fault {
         .into_iter()
         .collect();
     Fault::new(ErrorCode::CommandFailed, message).with_details(&Value::Object(details))
-}
-
-async fn stream(inner: &Inner, captured: Captured) -> Value {
-    let Captured {
-        spool,
-        dropped,
-        mut lost,
-    } = captured;
-    let bytes = spool.len();
-    let mut out = Map::from_iter([("bytes".to_owned(), Value::from(bytes))]);
-    // One at a time: whole outputs in memory are what a busy daemon cannot afford.
-    let _turn = if bytes > INLINE_BYTES_MAX as u64 {
-        inner.sealing.acquire().await.ok()
-    } else {
-        None
-    };
-    let seal = Arc::clone(&inner.seal);
-    let shaped = if bytes > INLINE_BYTES_MAX as u64 {
-        tokio::task::spawn_blocking(move || spool.into_bytes().map(|whole| sealed(&whole, &*seal))).await
-    } else {
-        Ok(spool.into_bytes().map(|whole| inline(&whole)))
-    };
-    match shaped {
-        Ok(Ok(Value::Object(shape))) => out.extend(shape),
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => lost = Some(error.to_string()),
-        Err(error) => lost = Some(error.to_string()),
-    }
-    if dropped > 0 {
-        out.insert("dropped".into(), dropped.into());
-    }
-    if let Some(lost) = lost {
-        out.insert("lost".into(), lost.into());
-    }
-    Value::Object(out)
-}
-
-fn inline(whole: &[u8]) -> Value {
-    flagged(whole, json!({"text": String::from_utf8_lossy(whole)}))
-}
-
-fn sealed(whole: &[u8], seal: &dyn Fn(&[u8]) -> Result<actum_model::Hash, String>) -> Value {
-    let edges =
-        json!({"head": text::head(whole, OUTPUT_EDGE_BYTES), "tail": text::tail(whole, OUTPUT_EDGE_BYTES)});
-    let mut out = flagged(whole, edges);
-    if let Value::Object(members) = &mut out {
-        match seal(whole) {
-            Ok(hash) => members.insert("blob".into(), hash.to_string().into()),
-            Err(error) => members.insert("lost".into(), error.into()),
-        };
-    }
-    out
-}
-
-fn flagged(whole: &[u8], mut out: Value) -> Value {
-    if std::str::from_utf8(whole).is_err()
-        && let Value::Object(members) = &mut out
-    {
-        members.insert("lossy".into(), true.into());
-    }
-    out
 }

@@ -191,7 +191,7 @@ impl Stream {
 
     fn push_output(&self, text: &mut String, chunk: &OutputChunk) {
         if self.filter.passes_output(chunk) {
-            push_event(text, None, "output", &output_line(chunk, None));
+            push_event(text, None, chunk.chunk.name(), &output_line(chunk, None));
         }
     }
 

@@ -5,7 +5,8 @@
 //! position to resume from, and the subscription ends there: what it did deliver has no gap.
 
 use super::feed::Feed;
-use crate::core::{LiveRecord, OutputChunk};
+use crate::core::{Chunk, LiveRecord, OutputChunk};
+use crate::output::Shown;
 use actum_model::Response;
 use actum_model::envelope::Envelope;
 use actum_model::error::{ErrorCode, Fault};
@@ -90,16 +91,16 @@ fn push_member(out: &mut String, name: &str, value: &Value) {
     let _infallible = write!(out, "{}:{value}", Value::from(name));
 }
 
-/// The wire form of live output.
+/// The wire form of something live: `output`, `display` or `progress`.
 pub(crate) fn output_line(chunk: &OutputChunk, subscription: Option<&str>) -> String {
-    let mut out = json!({
-        "type": "output",
-        "id": chunk.id.as_str(),
-        "stream": chunk.stream,
-        "offset": chunk.offset,
-        "data": chunk.data,
-    });
+    let mut out = match &chunk.chunk {
+        Chunk::Output { stream, offset, data } => json!({"stream": stream, "offset": offset, "data": data}),
+        Chunk::Shown(Shown::Display(bundle)) => json!({"data": bundle}),
+        Chunk::Shown(Shown::Progress(progress)) => progress.clone(),
+    };
     if let Value::Object(members) = &mut out {
+        members.insert("type".into(), chunk.chunk.name().into());
+        members.insert("id".into(), chunk.id.as_str().into());
         if let Some(session) = &chunk.session {
             members.insert("sessionId".into(), session.as_str().into());
         }

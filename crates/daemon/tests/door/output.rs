@@ -1,7 +1,7 @@
 //! What programs write: all of it, in order, bounded, redacted, and as the bytes it was.
 
 use crate::support::{Bench, GRACE, job};
-use actum_daemon::door::DoorEvent;
+use actum_daemon::door::WorkEvent;
 use actum_daemon::redact::Secret;
 use actum_model::effect::SettledAs;
 use actum_model::limits::{OUTPUT_BYTES_MAX, OUTPUT_EDGE_BYTES};
@@ -126,12 +126,12 @@ async fn output_nobody_takes_slows_the_program_down_and_nothing_is_lost() {
     let (mut taken, mut held, mut barrier) = (0, Vec::new(), Some(barrier));
     loop {
         match bench.next().await {
-            DoorEvent::Output { data, credit, .. } => {
+            WorkEvent::Output { data, credit, .. } => {
                 taken += data.len();
                 held.push(credit);
             }
-            DoorEvent::Settled { seq, .. } if seq == barrier_seq => break,
-            DoorEvent::Settled { settlement, .. } => panic!("{settlement:?}"),
+            WorkEvent::Settled { seq, .. } if seq == barrier_seq => break,
+            WorkEvent::Settled { settlement, .. } => panic!("{settlement:?}"),
         }
         // The window is full: from here on nothing may come but what needs no room.
         if let Some(barrier) = barrier.take_if(|_| taken + 64 * 1024 > WINDOW) {

@@ -1,6 +1,6 @@
 //! A door with its events, blobs and spool, for one test.
 
-use actum_daemon::door::{Door, DoorEvent, DoorOptions, Job, MARK, Seal, Stream};
+use actum_daemon::door::{Door, DoorOptions, Job, MARK, Seal, Sink, Stream, WorkEvent};
 use actum_model::effect::SettledAs;
 use actum_model::{Hash, Settlement};
 use serde_json::Value;
@@ -16,7 +16,7 @@ pub(crate) struct Bench {
     pub(crate) door: Door,
     pub(crate) blobs: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     pub(crate) spool: tempfile::TempDir,
-    events: UnboundedReceiver<DoorEvent>,
+    events: UnboundedReceiver<WorkEvent>,
 }
 
 /// A command that has settled, with the live output it had sent before.
@@ -37,7 +37,11 @@ impl Bench {
             sealed.lock().unwrap().insert(hash.to_string(), bytes.to_vec());
             Ok(hash)
         });
-        let door = Door::new(send, seal, DoorOptions::new(spool.path())).unwrap();
+        let door = Door::new(
+            Sink::new(send, seal, spool.path(), Arc::default()),
+            DoorOptions::default(),
+        )
+        .unwrap();
         Bench {
             door,
             blobs,
@@ -62,17 +66,17 @@ impl Bench {
         let mut seen = String::new();
         while seen.matches(text).count() < times {
             match self.events.recv().await.unwrap() {
-                DoorEvent::Output {
+                WorkEvent::Output {
                     seq: of,
                     stream: Stream::Stdout,
                     data,
                     ..
                 } if of == seq => seen.push_str(&data),
-                DoorEvent::Output { .. } => {}
-                DoorEvent::Settled { seq: of, settlement } if of == seq => {
+                WorkEvent::Output { .. } => {}
+                WorkEvent::Settled { seq: of, settlement } if of == seq => {
                     panic!("settled before: {settlement:?}")
                 }
-                DoorEvent::Settled { .. } => {}
+                WorkEvent::Settled { .. } => {}
             }
         }
         seen
@@ -83,7 +87,7 @@ impl Bench {
         let mut next = BTreeMap::new();
         loop {
             match self.events.recv().await.unwrap() {
-                DoorEvent::Output {
+                WorkEvent::Output {
                     seq: of,
                     stream,
                     offset,
@@ -95,7 +99,7 @@ impl Bench {
                     assert!(data.len() <= 64 * 1024);
                     live.entry(stream.as_str()).or_default().push_str(&data);
                 }
-                DoorEvent::Settled { seq: of, settlement } if of == seq => {
+                WorkEvent::Settled { seq: of, settlement } if of == seq => {
                     let data = settlement
                         .data
                         .as_ref()
@@ -113,14 +117,14 @@ impl Bench {
     }
 
     /// The next event of whatever command.
-    pub(crate) async fn next(&mut self) -> DoorEvent {
+    pub(crate) async fn next(&mut self) -> WorkEvent {
         self.events.recv().await.unwrap()
     }
 
     /// The next settlement of whatever command.
     pub(crate) async fn any_settled(&mut self) -> (u64, Settlement) {
         loop {
-            if let DoorEvent::Settled { seq, settlement } = self.events.recv().await.unwrap() {
+            if let WorkEvent::Settled { seq, settlement } = self.events.recv().await.unwrap() {
                 return (seq, settlement);
             }
         }
