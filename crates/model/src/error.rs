@@ -173,8 +173,6 @@ codes! {
         "remove the edges and attachments that refer to it first";
     CollapseConflict "COLLAPSE_CONFLICT" 409 false "System and the shadow working set changed the same things differently; nothing was changed."
         "the receipt lists the conflicts; look with `actum sws diff`, change the shadow working set, and collapse again";
-    NotGranted "NOT_GRANTED" 403 false "The operator of this daemon has not allowed this."
-        "the message names the grant that is missing; only the operator can give it";
     PathOutside "PATH_OUTSIDE" 403 false "The path leads out of the folders that are granted."
         "name a file below a granted folder; links that lead out of it are not followed";
     FileNotFound "FILE_NOT_FOUND" 404 false "No file or folder is there under this path."

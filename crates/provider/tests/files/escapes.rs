@@ -225,7 +225,8 @@ fn exchanging_a_folder_for_a_link_while_it_is_opened_leads_nowhere() {
         swaps
     });
     let (mut inside, mut refused) = (0, 0);
-    for round in 0..3000 {
+    // Both sides of the exchange must have been met often, whatever the machine is busy with.
+    while inside < 300 || refused < 300 {
         match place.run("file.read", json!({"path": "d/f"})) {
             Ok(read) => {
                 assert!(
@@ -236,15 +237,11 @@ fn exchanging_a_folder_for_a_link_while_it_is_opened_leads_nowhere() {
             }
             Err(_) => refused += 1,
         }
-        let content = format!("inside {round}");
+        let content = format!("inside {inside} {refused}");
         let _ = place.run("file.write", json!({"path": "d/f", "content": content}));
     }
     over.store(true, Ordering::Relaxed);
-    let swaps = racer.join().unwrap();
-    assert!(
-        swaps > 0 && inside > 0 && refused > 0,
-        "{swaps} swaps, {inside} read, {refused} refused"
-    );
+    assert!(racer.join().unwrap() > 0);
     assert_eq!(std::fs::read_to_string(other.join("f")).unwrap(), "outside");
     assert_eq!(super::names(&other), ["f"]);
 }

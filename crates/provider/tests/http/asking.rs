@@ -145,7 +145,7 @@ impl Payments {
         }
     }
 
-    fn charge(&self, amount: Value) -> Call {
+    fn charge(&self, amount: &Value) -> Call {
         let probe = json!({"url": format!("{}/charges/$effectId", self.base)});
         let body = json!({"amount": amount}).to_string();
         let asked =
@@ -166,14 +166,14 @@ async fn a_charge_whose_answer_is_lost_is_found_by_the_probe_and_never_made_twic
             .count()
     };
     assert_eq!(
-        provider.probe(payments.charge(json!(1250))).await,
+        provider.probe(payments.charge(&json!(1250))).await,
         ProbeAnswer::DidNotHappen
     );
 
     // The answer is held back, and the caller gives up while it is.
     std::fs::write(folder.path().join("hold"), "").unwrap();
     let (canceller, stop) = Canceller::new();
-    let mut asked = payments.charge(json!(1250));
+    let mut asked = payments.charge(&json!(1250));
     asked.stop = stop;
     let held = folder.path().join("held");
     let give_up = async {
@@ -186,14 +186,14 @@ async fn a_charge_whose_answer_is_lost_is_found_by_the_probe_and_never_made_twic
     assert_eq!(got.unwrap_err().happened, Happened::Unknown);
     assert_eq!(lines(), 1);
     assert_eq!(
-        provider.probe(payments.charge(json!(1250))).await,
+        provider.probe(payments.charge(&json!(1250))).await,
         ProbeAnswer::Landed
     );
 
     std::fs::remove_file(folder.path().join("hold")).unwrap();
-    let again = good(provider.call(payments.charge(json!(1250))).await);
+    let again = good(provider.call(payments.charge(&json!(1250))).await);
     assert_eq!(again["status"], 200);
-    let other = good(provider.call(payments.charge(json!(99))).await);
+    let other = good(provider.call(payments.charge(&json!(99))).await);
     assert_eq!(other["status"], 422);
     assert_eq!(lines(), 1);
 
@@ -201,11 +201,11 @@ async fn a_charge_whose_answer_is_lost_is_found_by_the_probe_and_never_made_twic
     drop(payments);
     let payments = Payments::start(folder.path()).await;
     assert_eq!(
-        provider.probe(payments.charge(json!(1250))).await,
+        provider.probe(payments.charge(&json!(1250))).await,
         ProbeAnswer::Landed
     );
     assert_eq!(
-        good(provider.call(payments.charge(json!(1250))).await)["status"],
+        good(provider.call(payments.charge(&json!(1250))).await)["status"],
         200
     );
     assert_eq!(lines(), 1);
@@ -225,7 +225,7 @@ async fn the_payments_server_refuses_nonsense() {
         json!(null),
         json!(1_000_000_000),
     ] {
-        let got = good(provider.call(payments.charge(amount.clone())).await);
+        let got = good(provider.call(payments.charge(&amount)).await);
         assert_eq!(got["status"], 422, "{amount}");
     }
     for (more, expected) in [
@@ -243,7 +243,7 @@ async fn the_payments_server_refuses_nonsense() {
             404,
         ),
     ] {
-        let mut asked = payments.charge(json!(1));
+        let mut asked = payments.charge(&json!(1));
         asked
             .arguments
             .as_object_mut()

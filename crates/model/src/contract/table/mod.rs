@@ -2,6 +2,7 @@
 
 mod graph;
 mod promise;
+mod providers;
 mod session;
 mod time;
 
@@ -201,7 +202,14 @@ pub const CONTRACTS: &[Contract] = &[
         admission: Admission::Connection,
         ..READ
     },
+    providers::FILE_LIST,
+    providers::FILE_MOVE,
+    providers::FILE_READ,
+    providers::FILE_REMOVE,
+    providers::FILE_STAT,
+    providers::FILE_WRITE,
     graph::GRAPH_REWRITE,
+    providers::HTTP_FETCH,
     Contract {
         kind: "personal.get",
         about: "Opens a personal value that a marker stands for, unless its subject was erased.",
@@ -430,6 +438,9 @@ pub const CONTRACTS: &[Contract] = &[
     graph::SWS_CREATE,
     graph::SWS_DISCARD,
     graph::SWS_REBASE,
+    providers::SYSTEM_ENV,
+    providers::SYSTEM_INFO,
+    providers::SYSTEM_TIME,
     time::TIME_NOW,
     time::TIME_TICKS,
     time::TIMER_CANCEL,

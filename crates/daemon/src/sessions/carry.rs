@@ -1,0 +1,200 @@
+//! Carrying out one command of a session: code, a checkpoint, a restore, a reset.
+
+use super::live::{Begin, Live, read, tell_started};
+use super::start::Order;
+use super::{Inner, Key, failed, outcome};
+use crate::redact::{OutputGuard, Secret};
+use actum_engine::Start;
+use actum_model::effect::SettledAs;
+use actum_model::worker::Worker;
+use actum_model::{ErrorCode, Fault, Json, Settlement};
+use actum_worker::protocol::{Skipped, Transaction};
+use actum_worker::session::{Execute, SessionError};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Where the stop of a command is asked for.
+type Stop = watch::Receiver<Option<Duration>>;
+
+/// Carries a command out and says what came of it.
+pub(super) async fn carry(
+    inner: Arc<Inner>,
+    key: Key,
+    start: Start,
+    make: impl FnOnce() -> Result<(Value, Vec<Secret>), Fault> + Send + 'static,
+    stop: Stop,
+) -> Settlement {
+    let made = tokio::task::spawn_blocking(make).await;
+    let made = made.unwrap_or_else(|error| Err(Fault::new(ErrorCode::Internal, error.to_string())));
+    let (arguments, secrets) = match made {
+        Ok(made) => made,
+        Err(fault) => return failed(fault),
+    };
+    let done = match start.identity.kind.as_str() {
+        "session.reset" => reset(&inner, &key).await,
+        "session.checkpoint" => checkpoint(&inner, &key, &start).await,
+        "session.restore" => restore(&inner, &key, &start, &arguments).await,
+        _ => return run(&inner, &key, &start, &arguments, &secrets, stop).await,
+    };
+    match done {
+        Ok(data) => Settlement {
+            settled: SettledAs::Succeeded,
+            data: Json::from_value(&data).ok(),
+            fault: None,
+        },
+        Err(fault) => failed(fault),
+    }
+}
+
+async fn run(
+    inner: &Arc<Inner>,
+    key: &Key,
+    start: &Start,
+    arguments: &Value,
+    secrets: &[Secret],
+    mut stop: Stop,
+) -> Settlement {
+    let started = tokio::select! {
+        biased;
+        _ = asked(&mut stop) => return stopped_before(),
+        live = live(inner, key, start) => live,
+    };
+    let (live, sandbox) = match started {
+        Ok(started) => started,
+        Err(fault) => return failed(fault),
+    };
+    let guard = OutputGuard::new(secrets, &inner.sink.rules);
+    let id = start.identity.public_id().to_string();
+    let mut ended = live.begin(
+        inner,
+        Begin {
+            id: id.clone(),
+            seq: start.seq,
+            caller: start.caller.clone(),
+            session: key.1.clone(),
+            guard: guard.clone(),
+        },
+    );
+    if let Err(error) = live.session.execute(execute(id.clone(), arguments)).await {
+        live.give_up(&id);
+        return failed(refused(&error));
+    }
+    let (ended, by_stop) = tokio::select! {
+        biased;
+        ended = &mut ended => (ended, false),
+        grace = asked(&mut stop) => {
+            let _over = live.session.cancel(&id, grace).await;
+            (ended.await, true)
+        }
+    };
+    match ended {
+        Ok(ended) => outcome::settle(&inner.sink, ended, &guard, sandbox, by_stop).await,
+        Err(_) => failed(Fault::new(ErrorCode::SessionLost, "the session ended while it ran")),
+    }
+}
+
+/// Returns with the grace time when the stop is asked for, never if it is not.
+async fn asked(stop: &mut Stop) -> Duration {
+    let asked = stop.wait_for(Option::is_some).await.ok().and_then(|grace| *grace);
+    match asked {
+        Some(grace) => grace,
+        None => std::future::pending().await,
+    }
+}
+
+fn stopped_before() -> Settlement {
+    Settlement {
+        settled: SettledAs::Stopped,
+        data: None,
+        fault: None,
+    }
+}
+
+fn execute(id: String, arguments: &Value) -> Execute {
+    let text = |name: &str| arguments.get(name).and_then(Value::as_str);
+    Execute {
+        source: text("source").map(str::to_owned),
+        transaction: match text("transaction") {
+            Some("rollback_on_failure") => Transaction::RollbackOnFailure,
+            Some("rollback_always") => Transaction::RollbackAlways,
+            _ => Transaction::CommitAlways,
+        },
+        ..Execute::new(id, text("code").unwrap_or_default())
+    }
+}
+
+fn refused(error: &SessionError) -> Fault {
+    match error {
+        SessionError::Ended(reason) => Fault::new(ErrorCode::SessionLost, reason.to_string()),
+        SessionError::NotOffered { .. } => Fault::new(ErrorCode::SessionKind, error.to_string()),
+        SessionError::Failed(failure) => Fault::new(ErrorCode::WorkerFailed, failure.message.clone()),
+        _ => Fault::new(ErrorCode::InvalidInput, error.to_string()),
+    }
+}
+
+/// The live process of the session. Where the session has none, one is started; where it had one that is gone, none is.
+/// With it comes the cage, if it was started now.
+async fn live(inner: &Arc<Inner>, key: &Key, start: &Start) -> Result<(Arc<Live>, Option<Value>), Fault> {
+    let gone = || Fault::new(ErrorCode::SessionLost, "the process of the session is gone");
+    let session = start.session.as_ref().ok_or_else(gone)?;
+    let found = inner.live().get(key).cloned();
+    match (&session.worker, found) {
+        (_, Some(live)) if live.generation == session.generation => return Ok((live, None)),
+        (Some(Worker::Live(_)), _) => return Err(gone()),
+        (Some(Worker::Lost { .. }) | None, _) => {}
+    }
+    let place = inner.places.of_session(key, session).await?;
+    let order = Order::of_session(key, session, place);
+    let running = inner.starter.start(order).await?;
+    let live = Arc::new(Live::new(running.session, start.effect, session.generation));
+    inner.live().insert(key.clone(), Arc::clone(&live));
+    tell_started(inner, key, &live, &running.sandbox).await;
+    inner
+        .runtime
+        .spawn(read(Arc::clone(inner), key.clone(), Arc::clone(&live), running.events));
+    Ok((live, Some(running.sandbox)))
+}
+
+async fn reset(inner: &Arc<Inner>, key: &Key) -> Result<Value, Fault> {
+    // Taken out first, so that nobody takes its end for a loss.
+    let live = inner.live().remove(key);
+    if let Some(live) = live {
+        live.session.shutdown().await;
+    }
+    Ok(json!({}))
+}
+
+async fn checkpoint(inner: &Arc<Inner>, key: &Key, start: &Start) -> Result<Value, Fault> {
+    let (live, _) = live(inner, key, start).await?;
+    let saved = live.session.checkpoint(&start.identity.public_id().to_string()).await;
+    let saved = saved.map_err(|error| refused(&error))?;
+    let hash = inner.sink.seal(saved.data.to_vec()).await;
+    let hash = hash.map_err(|error| Fault::new(ErrorCode::Internal, format!("it was not kept: {error}")))?;
+    Ok(json!({"checkpoint": hash.to_string(), "blob": hash.to_string(), "saved": saved.saved,
+        "skipped": skipped(&saved.skipped)}))
+}
+
+async fn restore(inner: &Arc<Inner>, key: &Key, start: &Start, arguments: &Value) -> Result<Value, Fault> {
+    let named = arguments.get("checkpoint").and_then(Value::as_str).unwrap_or_default();
+    let hash = named.parse().map_err(|_| {
+        let message = format!("/payload/checkpoint: expected 64 hex digits, got `{named}`");
+        Fault::new(ErrorCode::InvalidInput, message)
+    })?;
+    let core = inner.core.upgrade()?;
+    let data = tokio::task::spawn_blocking(move || core.blob(&hash)).await;
+    let data = data.map_err(|error| Fault::new(ErrorCode::Internal, error.to_string()))??;
+    let clear = arguments.get("clear").and_then(Value::as_bool).unwrap_or(false);
+    let (live, _) = live(inner, key, start).await?;
+    let id = start.identity.public_id().to_string();
+    let restored = live.session.restore(&id, &data, clear).await;
+    let restored = restored.map_err(|error| refused(&error))?;
+    Ok(json!({"restored": restored.restored, "skipped": skipped(&restored.skipped)}))
+}
+
+fn skipped(rows: &[Skipped]) -> Vec<Value> {
+    rows.iter()
+        .map(|row| json!({"name": row.name, "type": row.value_type, "reason": row.why}))
+        .collect()
+}

@@ -1,0 +1,339 @@
+//! One live session: its worker's events on their way to the commands they belong to.
+//!
+//! One task reads the events in order. While output waits for somebody to take it, the task waits, and with it the
+//! worker that writes: nothing is kept without bound.
+
+use super::{Inner, Key, calls, outcome};
+use crate::core::Msg;
+use crate::output::{Capture, Captured, Shown, Stream, WorkEvent};
+use crate::redact::OutputGuard;
+use actum_model::hash::Hash;
+use actum_model::ids::{SessionId, Tenant};
+use actum_model::worker::{WorkerChange, WorkerNews};
+use actum_model::{Caller, Json};
+use actum_worker::protocol;
+use actum_worker::session::{EndReason, Event, Events, Heartbeat, Outcome, Session};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+
+/// Bundles of one execution that are kept with its result; later ones are live only.
+const DISPLAYS_KEPT_MAX: usize = 64;
+/// Bytes of these bundles.
+const DISPLAY_BYTES_KEPT_MAX: usize = 64 * 1024;
+
+/// A session whose process lives.
+pub(super) struct Live {
+    pub(super) session: Session,
+    /// Which process it is.
+    pub(super) incarnation: Hash,
+    /// The session's generation.
+    pub(super) generation: u64,
+    executions: Mutex<BTreeMap<String, Execution>>,
+    heartbeat: Mutex<Option<Heartbeat>>,
+}
+
+/// Code that runs, as its worker's events find it.
+struct Execution {
+    seq: u64,
+    caller: Caller,
+    session: SessionId,
+    guard: OutputGuard,
+    stdout: Capture,
+    stderr: Capture,
+    displays: Vec<Value>,
+    display_bytes: usize,
+    /// Bundles that were shown and not kept.
+    displays_dropped: u64,
+    /// Calls made and lines asked for so far.
+    asked: BTreeMap<String, u64>,
+    done: oneshot::Sender<Ended>,
+}
+
+/// What is known of an execution that came to its end.
+pub(super) struct Ended {
+    pub(super) outcome: Outcome,
+    pub(super) stdout: Captured,
+    pub(super) stderr: Captured,
+    pub(super) displays: Vec<Value>,
+    pub(super) displays_dropped: u64,
+}
+
+/// What an execution is begun with.
+pub(super) struct Begin {
+    pub(super) id: String,
+    pub(super) seq: u64,
+    pub(super) caller: Caller,
+    pub(super) session: SessionId,
+    pub(super) guard: OutputGuard,
+}
+
+impl Live {
+    pub(super) fn new(session: Session, incarnation: Hash, generation: u64) -> Live {
+        Live {
+            session,
+            incarnation,
+            generation,
+            executions: Mutex::default(),
+            heartbeat: Mutex::default(),
+        }
+    }
+
+    /// Makes a place for the events of an execution, before the worker hears of it.
+    pub(super) fn begin(&self, inner: &Inner, begin: Begin) -> oneshot::Receiver<Ended> {
+        let (done, ended) = oneshot::channel();
+        let capture = |stream| Capture::new(inner.sink.clone(), begin.seq, stream, begin.guard.clone());
+        let execution = Execution {
+            seq: begin.seq,
+            caller: begin.caller,
+            session: begin.session,
+            stdout: capture(Stream::Stdout),
+            stderr: capture(Stream::Stderr),
+            guard: begin.guard,
+            displays: Vec::new(),
+            display_bytes: 0,
+            displays_dropped: 0,
+            asked: BTreeMap::new(),
+            done,
+        };
+        self.executions().insert(begin.id, execution);
+        ended
+    }
+
+    /// The worker did not take an execution.
+    pub(super) fn give_up(&self, id: &str) {
+        self.executions().remove(id);
+    }
+
+    fn executions(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Execution>> {
+        self.executions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn describe(&self, tenant: &Tenant, session: &SessionId) -> Value {
+        let heartbeat = *self.heartbeat.lock().unwrap_or_else(PoisonError::into_inner);
+        let beat = heartbeat.unwrap_or_default();
+        json!({"tenant": tenant.as_str(), "sessionId": session.as_str(), "generation": self.generation,
+            "pid": self.session.pid(), "worker": self.session.worker().worker, "residentBytes": beat.rss_bytes,
+            "names": beat.names})
+    }
+}
+
+/// Reads the events of a session until it is over.
+pub(super) async fn read(inner: Arc<Inner>, key: Key, live: Arc<Live>, mut events: Events) {
+    // The execution whose events come now is held outside the map, so that waiting for room blocks nobody.
+    let mut current: Option<(String, Execution)> = None;
+    loop {
+        let due = current
+            .as_ref()
+            .and_then(|(_, running)| [running.stdout.due(), running.stderr.due()].into_iter().flatten().min());
+        let event = tokio::select! {
+            biased;
+            event = events.next() => event,
+            () = until(due) => {
+                if let Some((_, running)) = &mut current {
+                    flush(running).await;
+                }
+                continue;
+            }
+        };
+        match event {
+            None => break,
+            Some(Event::Ended { reason }) => {
+                tell_ended(&inner, &key, &live, &reason).await;
+            }
+            Some(Event::Heartbeat(beat)) => {
+                *live.heartbeat.lock().unwrap_or_else(PoisonError::into_inner) = Some(beat);
+            }
+            Some(Event::Finished(outcome)) => finish(&inner, &key, &live, &mut current, outcome).await,
+            Some(other) => {
+                let Some(id) = execution_of(&other) else { continue };
+                if current.as_ref().is_none_or(|(now, _)| *now != id) {
+                    put_back(&live, current.take());
+                    let found = live.executions().remove(&id);
+                    current = found.map(|execution| (id.clone(), execution));
+                }
+                if let Some((_, running)) = &mut current {
+                    take(&inner, &live, &id, running, other).await;
+                }
+            }
+        }
+    }
+    put_back(&live, current.take());
+    // Nobody answers any more: whoever waits for an execution learns it by the closed channel.
+    live.executions().clear();
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => pending().await,
+    }
+}
+
+fn put_back(live: &Live, current: Option<(String, Execution)>) {
+    if let Some((id, execution)) = current {
+        live.executions().insert(id, execution);
+    }
+}
+
+async fn flush(running: &mut Execution) {
+    running.stdout.flush(pending()).await;
+    running.stderr.flush(pending()).await;
+}
+
+/// The execution an event belongs to.
+fn execution_of(event: &Event) -> Option<String> {
+    match event {
+        Event::Output { execution, .. }
+        | Event::Display { execution, .. }
+        | Event::Progress { execution, .. }
+        | Event::InputRequest { execution, .. } => Some(execution.clone()),
+        Event::CapabilityRequest(request) => Some(request.execution.clone()),
+        Event::Acknowledged { .. }
+        | Event::StreamOpen(_)
+        | Event::StreamData { .. }
+        | Event::StreamClose { .. }
+        | Event::Finished(_)
+        | Event::Heartbeat(_)
+        | Event::Ended { .. } => None,
+    }
+}
+
+async fn take(inner: &Arc<Inner>, live: &Arc<Live>, id: &str, running: &mut Execution, event: Event) {
+    match event {
+        Event::Output { stream, data, .. } => {
+            let capture = match stream {
+                protocol::Stream::Stderr => &mut running.stderr,
+                protocol::Stream::Stdout | protocol::Stream::Display => &mut running.stdout,
+            };
+            capture.take(&data, pending()).await;
+        }
+        Event::Display { data, .. } => {
+            // What was written before it is told before it.
+            flush(running).await;
+            let bundle = outcome::clean(outcome::bundle(&data), &running.guard);
+            let bytes = bundle.to_string().len();
+            if running.displays.len() < DISPLAYS_KEPT_MAX && running.display_bytes + bytes <= DISPLAY_BYTES_KEPT_MAX {
+                running.display_bytes += bytes;
+                running.displays.push(bundle.clone());
+            } else {
+                running.displays_dropped += 1;
+            }
+            inner.sink.tell(WorkEvent::Shown {
+                seq: running.seq,
+                shown: Shown::Display(bundle),
+            });
+        }
+        Event::Progress { step, total, text, .. } => {
+            let text = text.map(|text| running.guard.text(&text));
+            inner.sink.tell(WorkEvent::Shown {
+                seq: running.seq,
+                shown: Shown::Progress(json!({"step": step, "total": total, "text": text})),
+            });
+        }
+        Event::InputRequest {
+            id: request,
+            prompt,
+            deadline_ms,
+            ..
+        } => {
+            flush(running).await;
+            let number = running.asked.entry("input".to_owned()).or_default();
+            *number += 1;
+            let from = calls::From {
+                id: id.to_owned(),
+                caller: running.caller.clone(),
+                session: running.session.clone(),
+            };
+            let ask = calls::Input {
+                request,
+                prompt: running.guard.text(&prompt),
+                deadline_ms,
+                number: *number,
+            };
+            inner
+                .runtime
+                .spawn(calls::input(Arc::clone(inner), Arc::clone(live), from, ask));
+        }
+        Event::CapabilityRequest(request) => {
+            let number = running.asked.entry(request.capability.clone()).or_default();
+            *number += 1;
+            let from = calls::From {
+                id: id.to_owned(),
+                caller: running.caller.clone(),
+                session: running.session.clone(),
+            };
+            let (inner, live, number) = (Arc::clone(inner), Arc::clone(live), *number);
+            let runtime = inner.runtime.clone();
+            runtime.spawn(calls::capability(inner, live, from, request, number));
+        }
+        _ => {}
+    }
+}
+
+async fn finish(
+    inner: &Arc<Inner>,
+    key: &Key,
+    live: &Arc<Live>,
+    current: &mut Option<(String, Execution)>,
+    outcome: Outcome,
+) {
+    if current.as_ref().is_none_or(|(id, _)| *id != outcome.execution) {
+        put_back(live, current.take());
+    }
+    let running = match current.take() {
+        Some((_, running)) => Some(running),
+        None => live.executions().remove(&outcome.execution),
+    };
+    // The session is told to be lost before its command ends, so that nothing is started in between.
+    if !outcome.session_kept
+        && let actum_worker::session::Ending::Lost(reason) = &outcome.ending
+    {
+        tell_ended(inner, key, live, reason).await;
+    }
+    let Some(running) = running else { return };
+    let ended = Ended {
+        outcome,
+        stdout: running.stdout.finish(pending()).await,
+        stderr: running.stderr.finish(pending()).await,
+        displays: running.displays,
+        displays_dropped: running.displays_dropped,
+    };
+    // Whoever waited is gone only when the daemon ends.
+    let _nobody = running.done.send(ended);
+}
+
+/// Tells the kernel that the process is gone, once, and forgets it.
+async fn tell_ended(inner: &Arc<Inner>, key: &Key, live: &Arc<Live>, reason: &EndReason) {
+    let known = {
+        let mut all = inner.live();
+        match all.get(key) {
+            Some(now) if now.incarnation == live.incarnation => all.remove(key).is_some(),
+            _ => false,
+        }
+    };
+    if known {
+        let reason = reason.to_string();
+        news(inner, key, live, WorkerChange::Ended { reason }).await;
+    }
+}
+
+/// Tells the kernel that the process was started, in this cage.
+pub(super) async fn tell_started(inner: &Inner, key: &Key, live: &Live, sandbox: &Value) {
+    let sandbox = Json::from_value(sandbox).unwrap_or_default();
+    news(inner, key, live, WorkerChange::Started { sandbox }).await;
+}
+
+async fn news(inner: &Inner, key: &Key, live: &Live, change: WorkerChange) {
+    let news = WorkerNews {
+        tenant: key.0.clone(),
+        session: key.1.clone(),
+        generation: live.generation,
+        incarnation: live.incarnation,
+        change,
+    };
+    inner.core.send(Msg::Worker(Box::new(news))).await;
+}

@@ -1,0 +1,192 @@
+//! Sessions that keep a process: code runs in them one piece after the other, and the names it sets stay.
+//!
+//! It starts workers, hands code to them and tells what came of it. It decides nothing: when code may run, what an
+//! outcome means and whether a session is lost is the kernel's to say. The protocol with a worker is in `actum-worker`,
+//! the cage in `actum-sandbox`.
+
+mod calls;
+mod carry;
+mod live;
+mod outcome;
+mod place;
+mod start;
+
+pub(crate) use place::Places;
+pub(crate) use start::{Starter, Workers};
+
+use crate::core::WeakCore;
+use crate::output::Sink;
+use crate::redact::Secret;
+use actum_engine::Start;
+use actum_model::effect::SettledAs;
+use actum_model::ids::{SessionId, Tenant};
+use actum_model::{ErrorCode, Fault, Settlement, limits};
+use live::Live;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+/// A session among all of them.
+pub(crate) type Key = (Tenant, SessionId);
+
+/// The sessions whose process lives. Clones share everything.
+#[derive(Clone)]
+pub(crate) struct Sessions {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    runtime: Handle,
+    sink: Sink,
+    core: WeakCore,
+    starter: Starter,
+    places: Places,
+    live: Mutex<BTreeMap<Key, Arc<Live>>>,
+    /// Commands that are carried out, each with where to ask for its stop.
+    running: Mutex<BTreeMap<u64, Running>>,
+}
+
+/// A command that is carried out.
+struct Running {
+    key: Key,
+    /// The id its worker knows it by.
+    id: String,
+    stop: watch::Sender<Option<Duration>>,
+}
+
+impl Sessions {
+    /// No session lives yet.
+    pub(crate) fn new(runtime: Handle, sink: Sink, core: WeakCore, starter: Starter, places: Places) -> Sessions {
+        Sessions {
+            inner: Arc::new(Inner {
+                runtime,
+                sink,
+                core,
+                starter,
+                places,
+                live: Mutex::default(),
+                running: Mutex::default(),
+            }),
+        }
+    }
+
+    /// How many commands are carried out.
+    pub(crate) fn running(&self) -> usize {
+        self.inner.running().len()
+    }
+
+    /// Carries a command out. `make` gives its arguments with the secrets in them, and may block. It settles exactly
+    /// once, whatever happens.
+    pub(crate) fn start(
+        &self,
+        start: Start,
+        make: impl FnOnce() -> Result<(Value, Vec<Secret>), Fault> + Send + 'static,
+    ) {
+        let Some(session) = start.identity.session.clone() else {
+            let fault = Fault::new(ErrorCode::Internal, "code was started outside a session");
+            return self.inner.sink.settle(start.seq, failed(fault));
+        };
+        let key = (start.identity.tenant.clone(), session);
+        let (stop, stopped) = watch::channel(None);
+        let running = Running {
+            key: key.clone(),
+            id: start.identity.public_id().to_string(),
+            stop,
+        };
+        let seq = start.seq;
+        self.inner.running().insert(seq, running);
+        let inner = Arc::clone(&self.inner);
+        let runtime = inner.runtime.clone();
+        runtime.spawn(async move {
+            let carried = tokio::spawn(carry::carry(Arc::clone(&inner), key, start, make, stopped));
+            let settlement = carried.await.unwrap_or_else(|error| {
+                failed(Fault::new(
+                    ErrorCode::Internal,
+                    format!("a command of a session was lost: {error}"),
+                ))
+            });
+            inner.running().remove(&seq);
+            inner.sink.settle(seq, settlement);
+        });
+    }
+
+    /// Stops a command. A number that is not carried out is ignored: its settlement is on its way.
+    pub(crate) fn stop(&self, seq: u64, grace: Duration) {
+        if let Some(running) = self.inner.running().get(&seq) {
+            running.stop.send_replace(Some(grace));
+        }
+    }
+
+    /// Interrupts the code of a command, as Ctrl-C does.
+    pub(crate) fn interrupt(&self, seq: u64) {
+        let found = {
+            let running = self.inner.running();
+            running.get(&seq).map(|running| (running.key.clone(), running.id.clone()))
+        };
+        let Some((key, id)) = found else { return };
+        let Some(live) = self.inner.live().get(&key).cloned() else {
+            return;
+        };
+        self.inner.runtime.spawn(async move {
+            let _ended = live.session.interrupt(&id).await;
+        });
+    }
+
+    /// A session is gone: its process ends, and its own folder with it.
+    pub(crate) fn end(&self, key: &Key) {
+        let inner = Arc::clone(&self.inner);
+        let (live, key) = (inner.live().remove(key), key.clone());
+        let runtime = inner.runtime.clone();
+        runtime.spawn(async move {
+            let generation = live.as_ref().map(|live| live.generation);
+            if let Some(live) = live {
+                live.session.shutdown().await;
+            }
+            inner.places.forget(&key, generation).await;
+        });
+    }
+
+    /// Ends every process and returns when they have ended.
+    pub(crate) async fn close(&self) {
+        for running in self.inner.running().values() {
+            running.stop.send_replace(Some(Duration::from_millis(limits::STOP_GRACE_MS)));
+        }
+        let all: Vec<Arc<Live>> = std::mem::take(&mut *self.inner.live()).into_values().collect();
+        for live in all {
+            live.session.shutdown().await;
+        }
+        self.inner.starter.close().await;
+    }
+
+    /// What the sessions use, for `server.pool`.
+    pub(crate) fn describe(&self) -> Value {
+        let live: Vec<Value> = {
+            let live = self.inner.live();
+            live.iter().map(|((tenant, session), live)| live.describe(tenant, session)).collect()
+        };
+        serde_json::json!({"sessions": live, "pool": self.inner.starter.describe()})
+    }
+}
+
+impl Inner {
+    fn live(&self) -> MutexGuard<'_, BTreeMap<Key, Arc<Live>>> {
+        // Every change is one insertion or removal, so the map is whole even after a panic.
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn running(&self) -> MutexGuard<'_, BTreeMap<u64, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A settlement of what was not done.
+fn failed(fault: Fault) -> Settlement {
+    Settlement {
+        settled: SettledAs::Failed,
+        data: None,
+        fault: Some(fault),
+    }
+}
