@@ -23,7 +23,9 @@ mod timers;
 mod warm;
 
 pub use crash::CRASH_POINTS;
+pub(crate) use handle::WeakCore;
 pub use handle::{Core, Published, ReplyTo};
+pub(crate) use thread::Msg;
 pub use keys::{DataKeys, random_bytes};
 pub use live::{Chunk, LiveRecord, OutputChunk};
 pub use open::{OpenFault, open};

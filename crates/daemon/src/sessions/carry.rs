@@ -145,7 +145,7 @@ async fn live(inner: &Arc<Inner>, key: &Key, start: &Start) -> Result<(Arc<Live>
         (Some(Worker::Live(_)), _) => return Err(gone()),
         (Some(Worker::Lost { .. }) | None, _) => {}
     }
-    let place = inner.places.of_session(key, session).await?;
+    let place = inner.starter.places().of_session(key, session).await?;
     let order = Order::of_session(key, session, place);
     let running = inner.starter.start(order).await?;
     let live = Arc::new(Live::new(running.session, start.effect, session.generation));
