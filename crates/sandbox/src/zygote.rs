@@ -295,7 +295,12 @@ impl Zygote {
     /// [`ForkError`]; then no code of the worker has run.
     pub fn fork(&self, spec: &SessionSpec, socket: OwnedFd) -> Result<Forked, ForkError> {
         let mounts = self.open(spec)?;
-        let filter = &self.filters[usize::from(spec.connect_unix || spec.mounts.is_empty())];
+        let [refuses, connects] = &self.filters;
+        let filter = if spec.connect_unix || spec.mounts.is_empty() {
+            connects
+        } else {
+            refuses
+        };
         let folders = mounts.iter().map(|(_, is_folder)| *is_folder);
         let places = spec.mounts.iter().zip(folders);
         let places =
@@ -323,7 +328,7 @@ impl Zygote {
             config: &spec.config,
         };
         let mounts: Vec<OwnedFd> = mounts.into_iter().map(|(mount, _)| mount).collect();
-        self.order(&order, &socket, &mounts)
+        self.order(&order, socket, &mounts)
     }
 
     /// Forks without building anything: what a fork alone costs, for measuring. Such a session holds the rights of
@@ -350,7 +355,7 @@ impl Zygote {
             missing: Vec::new(),
             config,
         };
-        self.order(&order, &socket, &[])
+        self.order(&order, socket, &[])
     }
 
     /// Readable when the zygote, and with it every session, has ended.
@@ -423,13 +428,13 @@ impl Zygote {
         Ok(opened)
     }
 
-    fn order(&self, order: &Order<'_>, socket: &OwnedFd, mounts: &[OwnedFd]) -> Result<Forked, ForkError> {
+    fn order(&self, order: &Order<'_>, socket: OwnedFd, mounts: &[OwnedFd]) -> Result<Forked, ForkError> {
         let (status, told) = io::pipe().map_err(gone)?;
         let (mut report, built) = io::pipe().map_err(gone)?;
         let mut fds = vec![socket.as_fd(), told.as_fd(), built.as_fd()];
         fds.extend(mounts.iter().map(AsFd::as_fd));
         let (answer, fds) = self.ask(order, &fds, FORK_TIMEOUT)?;
-        drop((told, built));
+        drop((told, built, socket));
         let [init, main] = match (answer, <[OwnedFd; 2]>::try_from(fds)) {
             (Answer::Forked, Ok(both)) => both,
             (Answer::Failed(reason), _) => {
@@ -655,6 +660,7 @@ fn number(pidfd: &OwnedFd) -> io::Result<i32> {
     number.ok_or_else(|| io::Error::other("a pidfd without a number"))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "stands in `map_err`")]
 fn gone(reason: impl ToString) -> ForkError {
     ForkError::Gone {
         reason: reason.to_string(),
