@@ -140,6 +140,8 @@ class Child:
         size = 8 if fence["version"] < 4 else 16 if fence["version"] < 6 else 24
         rules = call(numbers["landlock_create_ruleset"], ctypes.byref(handled), C(size), C(0))
         for rule in fence["rules"]:
+            if rule["path"] in self.zygote.covered:
+                continue
             try:
                 parent = os.open(rule["path"], os.O_PATH | os.O_CLOEXEC)
             except FileNotFoundError:
@@ -201,6 +203,9 @@ class Zygote:
         self.events.register(CONTROL, select.EPOLLIN)
         self.own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC) if os.path.exists("/proc/self") else -1
         self.namespaces = {name: os.readlink("/proc/self/ns/" + name) for name in NAMESPACES} if self.own_pids >= 0 else {}
+        # Names that are absent, or that lead to where another rule is: a rule of their own would only cost time.
+        tops = (name for name in map("/".__add__, ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "home")))
+        self.covered = {name for name in tops if not os.path.exists(name) or os.path.realpath(name).startswith("/usr/")}
         # By pidfd: the function that carries on when that process has ended.
         self.ends = {}
 
@@ -270,7 +275,7 @@ class Zygote:
         check(libc.unshare(NEW_PID))
         init = None
         try:
-            init = os.posix_spawn(INIT, ["init"], {}, setsid=True)
+            init = os.posix_spawn(INIT, ["init"], {})
             main = os.fork()
             if main == 0:
                 self.run(order, session, report, mounts)
@@ -294,7 +299,7 @@ class Zygote:
                 states = Child(self, order, session, mounts).build()
             except Failed as failed:
                 step, reason = failed.args
-                os.write(REPORT, json.dumps({"step": step, "reason": reason}).encode())
+                os.write(REPORT, json.dumps({"step": step, "reason": reason[:500]}).encode())
                 os._exit(1)
             self.start(order, json.dumps({"layers": states}).encode())
         finally:
@@ -306,6 +311,7 @@ class Zygote:
             os.dup2(report, REPORT, False)
             self.control.detach()
             os.dup2(session, SESSION)
+            call(self.numbers["close_range"], C(REPORT + 1), ctypes.c_ulong(0xFFFFFFFF), C(0))
             self.start(order, b'{"layers": {}}')
         finally:
             os._exit(1)

@@ -30,6 +30,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(120);
 const FORK_TIMEOUT: Duration = Duration::from_secs(30);
 /// Processes of a zygote's cage with all its sessions. The kernel counts them by user, so by cage.
 const PROCESSES_MAX: u64 = 4096;
+/// Longest report of a session: what a pipe takes and gives in one piece.
+const REPORT_BYTES_MAX: usize = 4096;
 /// Layers that each session has of its own; the others are the cage's.
 const OWN: [Layer; 10] = [
     Layer::MountNamespace,
@@ -264,7 +266,7 @@ impl Zygote {
             control: Mutex::new(control),
             broker: Mutex::new(broker),
             spec: spec.clone(),
-            filters: [filter(false)?, filter(true)?],
+            filters: [filter(false), filter(true)],
             version: String::new(),
         };
         zygote.prepare()
@@ -453,9 +455,10 @@ impl Zygote {
         if !is_ready(&report, FORK_TIMEOUT).map_err(gone)? {
             return Err(gone("a session that is not built in time"));
         }
-        let mut text = Vec::new();
-        report.read_to_end(&mut text).map_err(gone)?;
-        match serde_json::from_slice(&text) {
+        // Written at once and shorter than what a pipe takes in one piece. Nothing means that it has died.
+        let mut text = vec![0; REPORT_BYTES_MAX];
+        let length = report.read(&mut text).map_err(gone)?;
+        match serde_json::from_slice(text.get(..length).unwrap_or_default()) {
             Ok(Built::Layers { layers }) => {
                 if order.cage {
                     forked.enforced = self.merge(&layers);
@@ -617,9 +620,9 @@ fn wait_readable(status: &PipeReader, within: Duration) -> io::Result<bool> {
     }
 }
 
-fn filter(may_connect: bool) -> Result<String, Refusal> {
-    let bytes = seccomp::bytes(&seccomp::stage(may_connect)?);
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+fn filter(may_connect: bool) -> String {
+    let bytes = seccomp::bytes(&seccomp::stage(may_connect));
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Numbers of system calls that Python has no name for, on this architecture.

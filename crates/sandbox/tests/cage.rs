@@ -1,5 +1,13 @@
 //! A program in a cage of its own: what it sees, how it is told of, how it ends.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails"
+)]
+
 mod common;
 
 use actum_sandbox::{Exit, Layer, Level, Mount, Profile, Refusal, Spec};

@@ -1,5 +1,13 @@
 //! Sessions forked from a zygote: what they are built of, what they cannot reach, how they end.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails"
+)]
+
 mod common;
 
 use actum_sandbox::{Exit, ForkError, Forked, Layer, Level, SessionSpec, Zygote, ZygoteSpec};
@@ -241,7 +249,7 @@ fn a_step_that_fails_is_named_and_no_code_of_the_worker_runs() {
     spec.cwd = "/no/such".into();
     match Session::new(&zygote, &spec).map(|_| ()).unwrap_err() {
         ForkError::Step { step, reason } => {
-            assert!(step == "identity" && reason.contains("/no/such"), "{reason}")
+            assert!(step == "identity" && reason.contains("/no/such"), "{reason}");
         }
         other => panic!("{other:?}"),
     }
