@@ -206,6 +206,8 @@ class Zygote:
         # Names that are absent, or that lead to where another rule is: a rule of their own would only cost time.
         tops = (name for name in map("/".__add__, ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "home")))
         self.covered = {name for name in tops if not os.path.exists(name) or os.path.realpath(name).startswith("/usr/")}
+        # The first process of the numbering that the next session will be in, once there is one.
+        self.next_init = None
         # By pidfd: the function that carries on when that process has ended.
         self.ends = {}
 
@@ -264,30 +266,45 @@ class Zygote:
         init, main = (os.pidfd_open(pid) for pid in forked)
         self.answer("forked", (init, main))
         self.watch(status, *forked, init, main)
+        if order["cage"]:
+            # Made while nobody waits, so that the next order finds it ready.
+            try:
+                self.new_numbering()
+            except OSError:
+                self.next_init = None
 
     def fork_into(self, order, session, report, mounts):
         if not order["cage"]:
+            self.leave_numbering()
             main = os.fork()
             if main == 0:
                 self.run_bare(order, session, report)
             return main, main
-        # The first process of the new numbering is its init, the second the session.
-        check(libc.unshare(NEW_PID))
-        init = None
+        init = self.next_init or self.new_numbering()
         try:
-            init = os.posix_spawn(INIT, ["init"], {})
             main = os.fork()
             if main == 0:
                 self.run(order, session, report, mounts)
         except OSError:
-            if init is not None:
-                os.kill(init, signal.SIGKILL)
-                os.waitpid(init, 0)
+            self.leave_numbering()
             raise
-        finally:
-            # Otherwise the next session could not have numbers of its own.
-            check(libc.setns(self.own_pids, NEW_PID))
+        self.next_init = None
         return init, main
+
+    def new_numbering(self):
+        """Processes forked from here on are numbered anew: the first is the init, the second the next session."""
+        # Otherwise there could be no new numbering inside the last one.
+        check(libc.setns(self.own_pids, NEW_PID))
+        check(libc.unshare(NEW_PID))
+        self.next_init = os.posix_spawn(INIT, ["init"], {})
+        return self.next_init
+
+    def leave_numbering(self):
+        if self.next_init is not None:
+            os.kill(self.next_init, signal.SIGKILL)
+            os.waitpid(self.next_init, 0)
+            self.next_init = None
+        check(libc.setns(self.own_pids, NEW_PID))
 
     def run(self, order, session, report, mounts):
         """The session: never returns."""
