@@ -72,7 +72,7 @@ SHELL_ERROR_FD = 8
 SHELL_REPORT_FD = 9
 CAPABILITIES = [
     "execute", "input", "cancel", "interrupt", "checkpoint", "restore", "transactions", "capability", "display",
-    "progress", "stream", "heartbeat", "child_output",
+    "progress", "heartbeat", "child_output",
 ]
 SHELL_CAPABILITIES = ["execute", "shell", "cancel", "interrupt", "heartbeat", "child_output"]
 

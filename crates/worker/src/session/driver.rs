@@ -336,8 +336,10 @@ impl Driver {
     }
 
     fn tell(&mut self, event: Event, cost: Cost) -> Result<(), EndReason> {
-        if let Event::Finished(outcome) = &event {
-            self.cancels.remove(&outcome.execution);
+        match &event {
+            Event::Finished(outcome) => drop(self.cancels.remove(&outcome.execution)),
+            Event::Heartbeat(beat) => self.taken.rss.store(beat.rss_bytes, Ordering::Relaxed),
+            _ => {}
         }
         match self.taken.book(cost) {
             Booked::Dropped => Ok(()),

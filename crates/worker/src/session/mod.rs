@@ -90,6 +90,7 @@ impl Execute {
 pub struct Session {
     commands: mpsc::UnboundedSender<Command>,
     worker: Arc<WorkerHello>,
+    taken: Arc<event::Taken>,
     pid: u32,
 }
 
@@ -102,9 +103,11 @@ pub async fn start(running: Running, options: Options) -> Result<(Session, Event
     let (driver, worker, events) = Driver::introduce(running, options).await?;
     let (commands, inbox) = mpsc::unbounded_channel();
     tokio::spawn(driver.run(inbox));
+    let taken = Arc::clone(&events.taken);
     let session = Session {
         commands,
         worker: Arc::new(worker),
+        taken,
         pid,
     };
     Ok((session, events))
@@ -121,6 +124,18 @@ impl Session {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Whether the session goes on.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        !self.commands.is_closed()
+    }
+
+    /// Resident memory of the worker by its last heartbeat, in bytes; 0 before the first.
+    #[must_use]
+    pub fn rss_bytes(&self) -> u64 {
+        self.taken.rss.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Whether the worker offers a capability.
