@@ -379,7 +379,7 @@ impl Driver {
             // It waits behind another one, which must not be killed for it: its time begins when its turn comes.
             match self.cancels.get_mut(&id) {
                 Some((until, grace)) if self.book.is_open(&id) => {
-                    *until = now + (*grace).max(Duration::from_millis(100))
+                    *until = now + (*grace).max(Duration::from_millis(100));
                 }
                 _ => {
                     self.cancels.remove(&id);

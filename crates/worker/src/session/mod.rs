@@ -282,7 +282,7 @@ impl Session {
             .await?
         {
             book::Reply::Checkpoint(checkpoint) => Ok(checkpoint),
-            book::Reply::Failed(failure) => Err(SessionError::Failed(failure)),
+            book::Reply::Failed(failure) => Err(SessionError::Failed(Box::new(failure))),
             book::Reply::Restored(_) => Err(SessionError::Id(id.to_owned())),
         }
     }
@@ -300,7 +300,7 @@ impl Session {
         };
         match self.request(id, &message, true).await? {
             book::Reply::Restored(restored) => Ok(restored),
-            book::Reply::Failed(failure) => Err(SessionError::Failed(failure)),
+            book::Reply::Failed(failure) => Err(SessionError::Failed(Box::new(failure))),
             book::Reply::Checkpoint(_) => Err(SessionError::Id(id.to_owned())),
         }
     }
@@ -319,15 +319,13 @@ impl Session {
     ) -> Result<book::Reply, SessionError> {
         let frame = encode(message).map_err(SessionError::Refused)?;
         let id = id.to_owned();
-        let answer = self
-            .ask(|reply| Command::Request {
-                id,
-                frame,
-                restore,
-                reply,
-            })
-            .await?;
-        answer
+        self.ask(|reply| Command::Request {
+            id,
+            frame,
+            restore,
+            reply,
+        })
+        .await?
     }
 
     async fn send(&self, message: &ToWorker) -> Result<(), SessionError> {
