@@ -72,7 +72,7 @@ SHELL_ERROR_FD = 8
 SHELL_REPORT_FD = 9
 CAPABILITIES = [
     "execute", "input", "cancel", "interrupt", "checkpoint", "restore", "transactions", "capability", "display",
-    "progress", "stream", "heartbeat", "child_output",
+    "progress", "heartbeat", "child_output",
 ]
 SHELL_CAPABILITIES = ["execute", "shell", "cancel", "interrupt", "heartbeat", "child_output"]
 
@@ -763,14 +763,15 @@ class Worker:
         with self.credit:
             self.credit.notify_all()
         if grace_ms is not None:
-            self.at(grace_ms / 2000, self.press, name)
+            self.at(grace_ms / 2000, self.press, name, max(grace_ms / 16000, 0.02))
 
-    def press(self, name):
-        """Half of the grace time is over: once more, and without mercy for child processes."""
+    def press(self, name, pause):
+        """Half of the grace time is over: again and again, and without mercy for child processes."""
         with self.state_lock:
-            if self.current != name:
+            if self.current != name or self.asked is None:
                 return
             self.runner.interrupt(2)
+        self.at(pause, self.press, name, pause)
 
     def stopped(self, name, code, text):
         return {
@@ -2018,13 +2019,14 @@ class ShellRunner:
     def interrupt(self, level):
         """From the reader or the pump, under `state_lock`: ends what the shell runs, and lets the shell go on."""
         shell, worker = self.child.pid, self.worker
+        # The shell first: it gives up what it does only if it was interrupted by the time its child dies of the same.
+        _signal(shell, signal.SIGINT)
+        for pid in worker.processes.below(shell, worker.since):
+            _signal(pid, signal.SIGINT)
         if level > 1:
             worker.processes.kill_below(shell, worker.since)
+            _signal(shell, signal.SIGINT)
         else:
-            for pid in worker.processes.below(shell, worker.since):
-                _signal(pid, signal.SIGINT)
-        _signal(shell, signal.SIGINT)
-        if level == 1:
             # What runs in the background ignores an interrupt.
             for pid in worker.processes.below(shell, worker.since):
                 _signal(pid, signal.SIGTERM)
