@@ -115,8 +115,13 @@ class Child:
             most = resource.getrlimit(kind)[1]
             value = value if most == resource.RLIM_INFINITY else min(value, most)
             resource.setrlimit(kind, (value, value))
-        os.environ.clear()
-        os.environ.update(self.order["env"])
+        # Only what differs: each change costs some twenty microseconds, and most sessions get what the zygote has.
+        wanted, held = self.order["env"], dict(os.environ)
+        for name in held.keys() - wanted.keys():
+            del os.environ[name]
+        for name, value in wanted.items():
+            if held.get(name) != value:
+                os.environ[name] = value
         os.chdir(self.order["cwd"])
 
     def descriptors(self):
