@@ -173,6 +173,10 @@ fn siblings_do_not_see_reach_or_end_each_other() {
     );
     assert_eq!(two.eval("1 + 1"), "2");
     assert_eq!(one.eval("1 + 1"), "2");
+    // A signal to the own group must not leave the session either.
+    one.eval("__import__('signal').signal(10, __import__('signal').SIG_IGN)");
+    assert_eq!(one.eval("__import__('os').kill(0, 10)"), "None");
+    assert_eq!(two.eval("3 + 3"), "6");
     one.forked.kill().unwrap();
     assert_eq!(one.forked.wait().unwrap(), Exit::Signal(9));
     assert_eq!(two.eval("2 + 2"), "4");
