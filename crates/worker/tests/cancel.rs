@@ -1,4 +1,9 @@
 //! Stopping: whatever the code does, it ends in its grace time, what it wrote is kept, and nothing is left running.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail by panicking"
+)]
 
 mod common;
 

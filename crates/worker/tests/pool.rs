@@ -1,4 +1,10 @@
 //! The pool, over a scripted source and paused time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail by panicking"
+)]
 
 use actum_worker::pool::{BreakerState, FAILURES_MAX, Item, OPEN_MAX, Pool, PoolError, PoolOptions, Source};
 use actum_worker::process::Boxed;

@@ -1,5 +1,10 @@
 //! What any worker must do, whatever it runs. Every case runs against every worker here; a case that needs more than
 //! the required names the capability it needs, and is left out for a worker only if its `hello` does not declare it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;
