@@ -515,6 +515,7 @@ class Worker:
         self.shield = 1
         self.pending = False
         self.stray = 0
+        self.pressed = False
         self.overflow = None
         self.timers = []
         self.waiters = {}
@@ -770,6 +771,7 @@ class Worker:
         with self.state_lock:
             if self.current != name or self.asked is None:
                 return
+            self.pressed = True
             self.runner.interrupt(2)
         self.at(pause, self.press, name, pause)
 
@@ -978,6 +980,7 @@ class Worker:
                     waiting -= gone
                 stream.begin(name)
             self.overflow = None
+            self.pressed = False
             self.count += 1
             self.progress_last = None
             self.progress_dropped = 0
@@ -990,6 +993,9 @@ class Worker:
             asked = self.asked
         if asked is not None and asked[0] == "CANCELLED":
             self.processes.kill_below(self.runner.root(), self.since)
+            if self.pressed and answer["type"] == "result":
+                # It came to its end only because what it waited for was killed under it.
+                answer = self.trouble(name, "CANCELLED", "stopped; the processes it waited for were killed")
         try:
             self.drain(time.monotonic() + self.seconds("drainMs", 5000))
         except Drained as late:
