@@ -1466,8 +1466,15 @@ class PythonRunner:
                 first = tb
                 while first is not None and "/asyncio/" in first.tb_frame.f_code.co_filename:
                     first = first.tb_next
-                if isinstance(one, BaseException):
-                    one.__traceback__ = first if first is not None else tb
+                first = first if first is not None else tb
+                one.__traceback__ = first
+                # What user code called of this file is no business of its author: cut at the last line of their own.
+                last = first
+                while tb is not None:
+                    last = last if tb.tb_frame.f_code.co_filename == PythonRunner.run.__code__.co_filename else tb
+                    tb = tb.tb_next
+                if last is not None:
+                    last.tb_next = None
                 pending += [one.__cause__, one.__context__]
             text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
             return _bounded(_plain(text), TRACEBACK_CHARS_MAX)
