@@ -515,6 +515,7 @@ class Worker:
         self.shield = 1
         self.pending = False
         self.stray = 0
+        self.pressed = False
         self.overflow = None
         self.timers = []
         self.waiters = {}
@@ -770,6 +771,7 @@ class Worker:
         with self.state_lock:
             if self.current != name or self.asked is None:
                 return
+            self.pressed = True
             self.runner.interrupt(2)
         self.at(pause, self.press, name, pause)
 
@@ -978,6 +980,7 @@ class Worker:
                     waiting -= gone
                 stream.begin(name)
             self.overflow = None
+            self.pressed = False
             self.count += 1
             self.progress_last = None
             self.progress_dropped = 0
@@ -990,6 +993,9 @@ class Worker:
             asked = self.asked
         if asked is not None and asked[0] == "CANCELLED":
             self.processes.kill_below(self.runner.root(), self.since)
+            if self.pressed and answer["type"] == "result":
+                # It came to its end only because what it waited for was killed under it.
+                answer = self.trouble(name, "CANCELLED", "stopped; the processes it waited for were killed")
         try:
             self.drain(time.monotonic() + self.seconds("drainMs", 5000))
         except Drained as late:
@@ -1460,8 +1466,15 @@ class PythonRunner:
                 first = tb
                 while first is not None and "/asyncio/" in first.tb_frame.f_code.co_filename:
                     first = first.tb_next
-                if isinstance(one, BaseException):
-                    one.__traceback__ = first if first is not None else tb
+                first = first if first is not None else tb
+                one.__traceback__ = first
+                # What user code called of this file is no business of its author: cut at the last line of their own.
+                last = first
+                while tb is not None:
+                    last = last if tb.tb_frame.f_code.co_filename == PythonRunner.run.__code__.co_filename else tb
+                    tb = tb.tb_next
+                if last is not None:
+                    last.tb_next = None
                 pending += [one.__cause__, one.__context__]
             text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
             return _bounded(_plain(text), TRACEBACK_CHARS_MAX)

@@ -1,4 +1,9 @@
 //! `import actum`: what code asks of the daemon, in plain code and awaited, and how errors come back.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail by panicking"
+)]
 
 mod common;
 

@@ -1,4 +1,9 @@
 //! Stopping: whatever the code does, it ends in its grace time, what it wrote is kept, and nothing is left running.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail by panicking"
+)]
 
 mod common;
 
@@ -44,7 +49,13 @@ async fn loops_sleeps_reads_and_awaits_are_stopped_and_the_session_survives() {
     ];
     for round in 0..rounds(1, 10) {
         for code in cases {
-            let told = stop(&mut bench, code, GENEROUS).await;
+            // `system` ignores interrupts while it waits: its child is killed at half of the time.
+            let grace = if code.contains("os.system") {
+                Duration::from_secs(2)
+            } else {
+                GENEROUS
+            };
+            let told = stop(&mut bench, code, grace).await;
             assert_eq!(
                 told.code(),
                 Some("CANCELLED"),
@@ -69,7 +80,7 @@ async fn partial_output_is_kept() {
 #[tokio::test]
 async fn code_that_swallows_one_interrupt_is_pressed_again() {
     let mut bench = Bench::start(Kind::Python).await;
-    let code = "import time\nprint('ready')\ntry:\n    time.sleep(100)\nexcept KeyboardInterrupt:\n    print('swallowed')\ntime.sleep(100)";
+    let code = "import time\ntry:\n    print('ready')\n    time.sleep(100)\nexcept KeyboardInterrupt:\n    print('swallowed')\ntime.sleep(100)";
     let told = stop(&mut bench, code, Duration::from_secs(2)).await;
     assert_eq!(told.code(), Some("CANCELLED"));
     assert!(told.kept());
@@ -80,14 +91,14 @@ async fn code_that_swallows_one_interrupt_is_pressed_again() {
 async fn what_cannot_be_stopped_is_killed_and_the_session_is_said_to_be_lost() {
     let mask = "import signal, actum\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n";
     let cases = [
-        "import time\nprint('ready')\nwhile True:\n    try: time.sleep(100)\n    except BaseException: pass",
+        "import time\nwhile True:\n    try:\n        print('ready')\n        time.sleep(100)\n    except BaseException: pass",
         "import signal, time\nsignal.signal(signal.SIGINT, lambda *a: None)\nprint('ready')\ntime.sleep(1000)",
         "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\nimport time\nprint('ready')\ntime.sleep(1000)",
         // These hold the interpreter: the worker cannot even read the cancel. What is shown makes `ready` go out first.
         &format!("{mask}import re\nprint('ready')\nactum.display(0)\nre.match('(a*)*b', 'a' * 200)"),
         &format!("{mask}print('ready')\nactum.display(0)\nx = pow(7, 10**9)"),
         &format!("{mask}import ctypes\nprint('ready')\nactum.display(0)\nctypes.PyDLL(None).sleep(1000)"),
-        "import os, actum\nprint('ready')\nactum.display(0)\nos.kill(os.getpid(), 19)",
+        &format!("{mask}import os\nprint('ready')\nactum.display(0)\nos.kill(os.getpid(), 19)"),
     ];
     for code in cases {
         let mut bench = Bench::start(Kind::Python).await;
@@ -101,7 +112,10 @@ async fn what_cannot_be_stopped_is_killed_and_the_session_is_said_to_be_lost() {
         let mut ends = Vec::new();
         loop {
             match bench.next().await {
-                actum_worker::session::Event::Finished(outcome) => ends.push(outcome),
+                actum_worker::session::Event::Finished(outcome) => {
+                    assert!(!outcome.session_kept, "{code}: {outcome:?}");
+                    ends.push(outcome);
+                }
                 actum_worker::session::Event::Ended { reason } => {
                     assert_eq!(
                         reason,
@@ -214,7 +228,7 @@ async fn a_queued_execution_is_taken_out_of_the_queue() {
 #[tokio::test]
 async fn an_interrupt_is_one_control_c() {
     let mut bench = Bench::start(Kind::Python).await;
-    let id = bench.send("import time\nprint('ready')\ntry:\n    time.sleep(100)\nexcept KeyboardInterrupt:\n    r = 'caught'\nr").await;
+    let id = bench.send("import time\ntry:\n    print('ready')\n    time.sleep(100)\nexcept KeyboardInterrupt:\n    r = 'caught'\nr").await;
     bench.until_output("ready").await;
     bench.session.interrupt(&id).await.unwrap();
     assert_eq!(bench.finish(&id).await.value(), json!("caught"));
@@ -223,7 +237,7 @@ async fn an_interrupt_is_one_control_c() {
     bench.session.interrupt(&id).await.unwrap();
     let told = bench.finish(&id).await;
     assert_eq!(told.failure().code, "INTERRUPTED");
-    assert!(told.failure().traceback.contains("time.sleep(100)"));
+    assert!(told.failure().traceback.contains("line ") && !told.failure().traceback.contains("worker.py"));
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
 //! Workers that send garbage: the session ends with a clear error, and nothing else is harmed.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Output: all of it before the result, in order, whoever wrote it, bounded on this side however slow it is read.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 mod common;
 

@@ -1,11 +1,17 @@
 //! The pool, over a scripted source and paused time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail by panicking"
+)]
 
 use actum_worker::pool::{BreakerState, FAILURES_MAX, Item, OPEN_MAX, Pool, PoolError, PoolOptions, Source};
 use actum_worker::process::Boxed;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::time::{Instant, advance};
+use tokio::time::{Instant, advance, sleep_until};
 
 #[derive(Default)]
 struct Script {
@@ -53,7 +59,7 @@ impl Source for Scripted {
         let script = Arc::clone(&self.0);
         Box::pin(async move {
             let number = script.starts.fetch_add(1, Ordering::SeqCst);
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            sleep_until(Instant::now() + Duration::from_millis(10)).await;
             assert!(!script.panics.load(Ordering::SeqCst), "scripted");
             if script.hangs.load(Ordering::SeqCst) {
                 std::future::pending::<()>().await;

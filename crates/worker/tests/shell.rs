@@ -1,4 +1,5 @@
 //! Shell sessions: one shell that lives from execution to execution.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 mod common;
 
