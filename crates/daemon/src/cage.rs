@@ -70,7 +70,9 @@ impl Cages {
         caged.mounts = mounts(&place);
         caged.mounts.extend(self.places.cover(&caged.mounts)?);
         caged.env = environment(&job.env);
-        caged.env.insert(crate::door::MARK.to_owned(), job.effect.to_string());
+        caged
+            .env
+            .insert(crate::door::MARK.to_owned(), job.effect.to_string());
         caged.require = self.required();
         job.cage = Some(Box::new(Caging {
             launcher: self.launcher.clone(),
@@ -91,7 +93,11 @@ pub struct Caging {
 /// session's own is seen at its fixed place.
 fn mounts(place: &Place) -> Vec<Mount> {
     let user = |mount: &Mount| Mount {
-        at: if place.is_private(mount) { mount.at.clone() } else { mount.host.clone() },
+        at: if place.is_private(mount) {
+            mount.at.clone()
+        } else {
+            mount.host.clone()
+        },
         ..mount.clone()
     };
     place.mounts.iter().map(user).collect()
@@ -103,13 +109,20 @@ fn inside(place: &Place, cwd: Option<&str>) -> PathBuf {
         // It was found to be there when the place was made; a link in it leads where it leads.
         return std::fs::canonicalize(cwd).unwrap_or_else(|_| PathBuf::from(cwd));
     }
-    let first = mounts(place).into_iter().find(|mount| mount.access == Access::Write);
+    let first = mounts(place)
+        .into_iter()
+        .find(|mount| mount.access == Access::Write);
     first.map_or_else(|| Path::new(HOME).to_owned(), |mount| mount.at)
 }
 
 /// The cage in force, as a result says it: the level, and what is missing of it.
 pub(crate) fn in_force(enforced: &Enforced) -> Value {
-    let missing: Vec<&str> = enforced.level.missing().into_iter().map(actum_sandbox::Layer::name).collect();
+    let missing: Vec<&str> = enforced
+        .level
+        .missing()
+        .into_iter()
+        .map(actum_sandbox::Layer::name)
+        .collect();
     if missing.is_empty() {
         return json!({"level": enforced.level.to_string()});
     }

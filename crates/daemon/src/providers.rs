@@ -39,7 +39,12 @@ impl Providers {
     ///
     /// # Errors
     /// Where one of them cannot be made.
-    pub(crate) fn new(runtime: Handle, sink: Sink, grants: Arc<Grants>, vault: Vault) -> Result<Providers, Fault> {
+    pub(crate) fn new(
+        runtime: Handle,
+        sink: Sink,
+        grants: Arc<Grants>,
+        vault: Vault,
+    ) -> Result<Providers, Fault> {
         let internal = |error: &dyn std::error::Error| Fault::new(ErrorCode::Internal, error.to_string());
         let http = HttpProvider::new(HttpOptions::default()).map_err(|error| internal(&error))?;
         let all: [Arc<dyn Provider>; 3] = [
@@ -85,7 +90,10 @@ impl Providers {
             let carried = tokio::spawn(carry(Arc::clone(&inner), start, moment, make, stop));
             let settlement = carried.await.unwrap_or_else(|error| {
                 // A panic in a provider: nobody knows how far it came.
-                unconfirmed(Fault::new(ErrorCode::Internal, format!("a provider failed: {error}")))
+                unconfirmed(Fault::new(
+                    ErrorCode::Internal,
+                    format!("a provider failed: {error}"),
+                ))
             });
             inner.running().remove(&seq);
             inner.sink.settle(seq, settlement);
@@ -217,7 +225,11 @@ fn probed(answer: ProbeAnswer) -> Settlement {
     let (settled, code, fault) = match answer {
         ProbeAnswer::Landed => (SettledAs::Succeeded, Some(0), None),
         ProbeAnswer::DidNotHappen => (SettledAs::Failed, Some(1), None),
-        ProbeAnswer::Unknown(why) => (SettledAs::Failed, None, Some(Fault::new(ErrorCode::CommandFailed, why))),
+        ProbeAnswer::Unknown(why) => (
+            SettledAs::Failed,
+            None,
+            Some(Fault::new(ErrorCode::CommandFailed, why)),
+        ),
     };
     let data = code.map(|code| json!({"exitCode": code}));
     Settlement {

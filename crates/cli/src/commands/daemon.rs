@@ -85,16 +85,28 @@ struct Shared {
     #[arg(long, conflicts_with = "sandbox", help_heading = "Sandbox and grants")]
     allow_uncaged: bool,
     /// A folder that commands may read, or with `:rw` also write; may be repeated
-    #[arg(long = "grant-file", value_name = "FOLDER[:ro|:rw]", help_heading = "Sandbox and grants")]
+    #[arg(
+        long = "grant-file",
+        value_name = "FOLDER[:ro|:rw]",
+        help_heading = "Sandbox and grants"
+    )]
     grant_files: Vec<String>,
     /// A host that `http.fetch` may call; loopback and private addresses only where they are named; may be repeated
-    #[arg(long = "grant-http", value_name = "[METHOD@]HOST[:PORT]", help_heading = "Sandbox and grants")]
+    #[arg(
+        long = "grant-http",
+        value_name = "[METHOD@]HOST[:PORT]",
+        help_heading = "Sandbox and grants"
+    )]
     grant_http: Vec<HostGrant>,
     /// A variable of the daemon's environment that `system.env` may tell; may be repeated
     #[arg(long = "grant-env", value_name = "NAME", help_heading = "Sandbox and grants")]
     grant_env: Vec<String>,
     /// A program that `shell.run` may start; with the first one all others are refused; may be repeated
-    #[arg(long = "grant-program", value_name = "PROGRAM", help_heading = "Sandbox and grants")]
+    #[arg(
+        long = "grant-program",
+        value_name = "PROGRAM",
+        help_heading = "Sandbox and grants"
+    )]
     grant_programs: Vec<String>,
     /// Do not tell GraphQL clients the schema
     #[arg(long)]

@@ -126,7 +126,11 @@ fn sandbox(plan: &Plan) -> &'static str {
 
 fn grants(plan: &Plan) -> String {
     let grants = &plan.core.grants;
-    let mut said: Vec<String> = grants.files.iter().map(|grant| format!("files {grant}")).collect();
+    let mut said: Vec<String> = grants
+        .files
+        .iter()
+        .map(|grant| format!("files {grant}"))
+        .collect();
     said.extend(grants.hosts.iter().map(|grant| format!("http {grant}")));
     said.extend(grants.env.iter().map(|name| format!("env {name}")));
     match said.is_empty() {

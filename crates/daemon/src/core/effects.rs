@@ -6,13 +6,13 @@ use super::handle::Shared;
 use super::live::{Chunk, OutputChunk};
 use super::thread::Msg;
 use crate::access::calls::{self, Calls};
+use crate::cage::Cages;
 use crate::door::{Door, Job};
 use crate::output::WorkEvent;
-use crate::cage::Cages;
 use crate::personal::Personal;
 use crate::providers::Providers;
-use crate::sessions::{Key, Sessions};
 use crate::redact::{self, Secret, Vault};
+use crate::sessions::{Key, Sessions};
 use actum_engine::Start;
 use actum_journal::Blobs;
 use actum_model::contract::{self, Carrier};
@@ -267,7 +267,11 @@ fn whole(start: &Start, originals: Option<Originals>, means: &Means) -> Result<(
 }
 
 /// The same with personal values. References to secrets stay references.
-fn arguments(start: &Start, originals: Option<Originals>, means: &Means) -> Result<(Value, Vec<Secret>), Fault> {
+fn arguments(
+    start: &Start,
+    originals: Option<Originals>,
+    means: &Means,
+) -> Result<(Value, Vec<Secret>), Fault> {
     let (mut payload, mut secrets) = whole(start, originals, means)?;
     secrets.extend(means.personal.open_all(&start.caller.tenant, &mut payload)?);
     Ok((payload, secrets))

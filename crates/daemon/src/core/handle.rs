@@ -164,8 +164,8 @@ impl Core {
             let fault = Fault::new(ErrorCode::ShuttingDown, "the daemon is draining");
             return refuse(reply, &envelope, fault);
         }
-        let checked = admit(&self.shared.rules, &envelope)
-            .and_then(|()| timers::check(&envelope, &self.shared.rules));
+        let checked =
+            admit(&self.shared.rules, &envelope).and_then(|()| timers::check(&envelope, &self.shared.rules));
         if let Err(fault) = checked {
             return refuse(reply, &envelope, fault);
         }

@@ -18,8 +18,8 @@ use crate::door::{Door, DoorOptions};
 use crate::output::{Sink, WorkEvent};
 use crate::personal::Personal;
 use crate::providers::Providers;
-use crate::sessions::{Sessions, Starter};
 use crate::redact::{Rules, Vault};
+use crate::sessions::{Sessions, Starter};
 use actum_engine::{Clock, Engine, Recovery, summary};
 use actum_journal::{
     AppendError, Durability, FileError, FileStorage, OpenError, Opened, Options, RealmId, Storage,
@@ -171,7 +171,13 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
         writer: opened.writer,
         inbox: messages,
         shared,
-        effects: Effects::new((door, sessions, providers), cages, means, weak.clone(), runtime.clone()),
+        effects: Effects::new(
+            (door, sessions, providers),
+            cages,
+            means,
+            weak.clone(),
+            runtime.clone(),
+        ),
         snapshots: Snapshots {
             keeper: opened.keeper,
             tree: opened.tree,

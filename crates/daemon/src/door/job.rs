@@ -73,8 +73,12 @@ impl Job {
     }
 
     fn spawn_caged(&self, cage: &Caging) -> Result<Process, Fault> {
-        let plain =
-            |error: io::Error| Fault::new(ErrorCode::SpawnFailed, format!("the program has no pipes ({error})"));
+        let plain = |error: io::Error| {
+            Fault::new(
+                ErrorCode::SpawnFailed,
+                format!("the program has no pipes ({error})"),
+            )
+        };
         let stdin = if self.stdin.is_some() { pipe() } else { nothing() };
         let ((stdin, ours), (stdout_ours, stdout), (stderr_ours, stderr)) = (
             stdin.map_err(plain)?,

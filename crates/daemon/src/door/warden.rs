@@ -12,13 +12,13 @@ use crate::cage;
 use actum_model::{ErrorCode, Fault};
 use actum_sandbox::{Caged, Exit};
 use rustix::process::{PidfdFlags, Signal, pidfd_open};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::{Arc, mpsc};
-use serde_json::Value;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -189,7 +189,10 @@ impl Warden {
         let at = Instant::now();
         let process = job.spawn()?;
         let main = process.pid;
-        let sandbox = process.caged.as_ref().map(|caged| cage::in_force(caged.enforced()));
+        let sandbox = process
+            .caged
+            .as_ref()
+            .map(|caged| cage::in_force(caged.enforced()));
         // Nobody has reaped it yet, so its number means it even if it has ended already.
         let name = (main, procfs::read(main).map_or(0, |proc| proc.start));
         let entry = Main {

@@ -69,7 +69,10 @@ impl Vault {
                 Ok(hosts.map(str::to_lowercase).collect())
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(unavailable(format!("`{}` cannot be read ({error})", path.display()))),
+            Err(error) => Err(unavailable(format!(
+                "`{}` cannot be read ({error})",
+                path.display()
+            ))),
         }
     }
 

@@ -13,7 +13,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Kinds that code may call. What is about the session itself or about the server is not among them.
-const CALLABLE: [&str; 7] = ["file.", "http.", "promise.", "shell.", "system.", "time.", "command."];
+const CALLABLE: [&str; 7] = [
+    "file.", "http.", "promise.", "shell.", "system.", "time.", "command.",
+];
 
 /// Where a call comes from.
 pub(super) struct From {
@@ -85,7 +87,9 @@ async fn call(inner: &Inner, from: &From, request: &CapabilityRequest, number: u
 
 /// Waits for a promise as long as the code waits for it: longer than one read may.
 async fn settled(inner: &Inner, from: &From, request: &CapabilityRequest) -> Result<Value, Fault> {
-    let until = request.timeout_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
+    let until = request
+        .timeout_ms
+        .map(|ms| Instant::now() + Duration::from_millis(ms));
     loop {
         let left = until.map_or(WAIT_MS_MAX, |until| {
             let left = until.saturating_duration_since(Instant::now()).as_millis();
@@ -96,7 +100,8 @@ async fn settled(inner: &Inner, from: &From, request: &CapabilityRequest) -> Res
             members.insert("waitMs".into(), left.min(WAIT_MS_MAX).into());
         }
         match submit(inner, from, envelope("promise.await", &from.session, &payload)).await {
-            Err(fault) if fault.code == ErrorCode::WaitTimeout && (until.is_none() || left > WAIT_MS_MAX) => {}
+            Err(fault) if fault.code == ErrorCode::WaitTimeout && (until.is_none() || left > WAIT_MS_MAX) => {
+            }
             other => return other,
         }
     }

@@ -126,9 +126,12 @@ pub(super) async fn read(inner: Arc<Inner>, key: Key, live: Arc<Live>, mut event
     // The execution whose events come now is held outside the map, so that waiting for room blocks nobody.
     let mut current: Option<(String, Execution)> = None;
     loop {
-        let due = current
-            .as_ref()
-            .and_then(|(_, running)| [running.stdout.due(), running.stderr.due()].into_iter().flatten().min());
+        let due = current.as_ref().and_then(|(_, running)| {
+            [running.stdout.due(), running.stderr.due()]
+                .into_iter()
+                .flatten()
+                .min()
+        });
         let event = tokio::select! {
             biased;
             event = events.next() => event,
@@ -216,7 +219,9 @@ async fn take(inner: &Arc<Inner>, live: &Arc<Live>, id: &str, running: &mut Exec
             flush(running).await;
             let bundle = running.guard.value(outcome::bundle(&data));
             let bytes = bundle.to_string().len();
-            if running.displays.len() < DISPLAYS_KEPT_MAX && running.display_bytes + bytes <= DISPLAY_BYTES_KEPT_MAX {
+            if running.displays.len() < DISPLAYS_KEPT_MAX
+                && running.display_bytes + bytes <= DISPLAY_BYTES_KEPT_MAX
+            {
                 running.display_bytes += bytes;
                 running.displays.push(bundle.clone());
             } else {
@@ -227,7 +232,9 @@ async fn take(inner: &Arc<Inner>, live: &Arc<Live>, id: &str, running: &mut Exec
                 shown: Shown::Display(bundle),
             });
         }
-        Event::Progress { step, total, text, .. } => {
+        Event::Progress {
+            step, total, text, ..
+        } => {
             let text = text.map(|text| running.guard.text(&text));
             inner.sink.tell(WorkEvent::Shown {
                 seq: running.seq,

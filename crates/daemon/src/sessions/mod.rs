@@ -122,7 +122,9 @@ impl Sessions {
     pub(crate) fn interrupt(&self, seq: u64) {
         let found = {
             let running = self.inner.running();
-            running.get(&seq).map(|running| (running.key.clone(), running.id.clone()))
+            running
+                .get(&seq)
+                .map(|running| (running.key.clone(), running.id.clone()))
         };
         let Some((key, id)) = found else { return };
         let Some(live) = self.inner.live().get(&key).cloned() else {
@@ -150,7 +152,9 @@ impl Sessions {
     /// Ends every process and returns when they have ended.
     pub(crate) async fn close(&self) {
         for running in self.inner.running().values() {
-            running.stop.send_replace(Some(Duration::from_millis(limits::STOP_GRACE_MS)));
+            running
+                .stop
+                .send_replace(Some(Duration::from_millis(limits::STOP_GRACE_MS)));
         }
         let all: Vec<Arc<Live>> = std::mem::take(&mut *self.inner.live()).into_values().collect();
         for live in all {

@@ -36,7 +36,11 @@ pub(super) async fn settle(
         }
     }
     if settled != SettledAs::Succeeded {
-        let session = if ended.outcome.session_kept { "kept" } else { "lost" };
+        let session = if ended.outcome.session_kept {
+            "kept"
+        } else {
+            "lost"
+        };
         data.insert("session".into(), session.into());
     }
     data.insert("stdout".into(), shape(sink, ended.stdout).await);
@@ -89,7 +93,10 @@ fn told(
         Ending::Lost(_) if by_stop => (SettledAs::Stopped, None),
         Ending::Lost(reason) => (
             SettledAs::Failed,
-            Some(Fault::new(ErrorCode::WorkerFailed, guard.text(&reason.to_string()))),
+            Some(Fault::new(
+                ErrorCode::WorkerFailed,
+                guard.text(&reason.to_string()),
+            )),
         ),
     }
 }

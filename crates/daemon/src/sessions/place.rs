@@ -43,9 +43,7 @@ impl Place {
         let mounts: Vec<Value> = self
             .mounts
             .iter()
-            .map(|mount| {
-                json!({"path": mount.host, "at": mount.at, "write": mount.access == Access::Write})
-            })
+            .map(|mount| json!({"path": mount.host, "at": mount.at, "write": mount.access == Access::Write}))
             .collect();
         json!({"profile": self.profile, "folders": mounts})
     }
@@ -157,7 +155,11 @@ impl Places {
             let path = real(path)?;
             self.granted(&path, write)?;
             let at = format!("{FOLDERS}/{}", number + 1);
-            mounts.push(if write { Mount::write(path, at) } else { Mount::read(path, at) });
+            mounts.push(if write {
+                Mount::write(path, at)
+            } else {
+                Mount::read(path, at)
+            });
         }
         Ok(Place {
             profile,
@@ -195,11 +197,17 @@ impl Places {
     fn private(&self, key: &Key, generation: u64) -> Result<PathBuf, Fault> {
         let made = || -> io::Result<PathBuf> {
             let folder = self.workspaces(key).join(format!("{}-{generation}", key.1));
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&folder)?;
             std::fs::canonicalize(&folder)
         };
         made().map_err(|error| {
-            Fault::new(ErrorCode::Internal, format!("the session's folder cannot be made ({error})"))
+            Fault::new(
+                ErrorCode::Internal,
+                format!("the session's folder cannot be made ({error})"),
+            )
         })
     }
 
@@ -210,7 +218,8 @@ impl Places {
             Some(generation) => format!("{}-{generation}", key.1),
             None => return,
         };
-        let _removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder.join(prefix))).await;
+        let _removed =
+            tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder.join(prefix))).await;
     }
 }
 
@@ -239,7 +248,9 @@ mod tests {
 
     fn places(root: &Path, grant: &str) -> Places {
         let mut grants = Grants::default();
-        grants.allow_files(&format!("{}:{grant}", root.join("open").display())).unwrap();
+        grants
+            .allow_files(&format!("{}:{grant}", root.join("open").display()))
+            .unwrap();
         std::fs::create_dir_all(root.join("open/inner")).unwrap();
         std::fs::create_dir_all(root.join("closed")).unwrap();
         Places::new(root.join("data"), Arc::new(grants))
@@ -279,6 +290,12 @@ mod tests {
         let two = places.make(&key(), 2, &json!({"kind": "python"})).unwrap();
         assert_ne!(one.workspace, two.workspace);
         assert!(one.workspace.unwrap().is_dir());
-        assert_eq!(places.make(&key(), 1, &json!({"profile": "pure"})).unwrap().mounts, []);
+        assert_eq!(
+            places
+                .make(&key(), 1, &json!({"profile": "pure"}))
+                .unwrap()
+                .mounts,
+            []
+        );
     }
 }

@@ -6,11 +6,11 @@
 
 use super::Key;
 use super::place::{FOLDERS, Place, Places, WORK};
+use crate::cage::{Cages, refused};
 use actum_kernel::Session as Row;
 use actum_model::limits::SESSION_FOLDERS_MAX;
 use actum_model::worker::Sandbox;
 use actum_model::{ErrorCode, Fault, Json};
-use crate::cage::{Cages, refused};
 use actum_sandbox::{ForkError, Forked, Refusal, SessionSpec, Zygote, ZygoteSpec, environment};
 use actum_worker::process::{Boxed, End, Process, Running, direct};
 use actum_worker::session::{self, Events, Options, Session};
@@ -40,7 +40,10 @@ impl Order {
     /// For a session as state has it.
     pub(crate) fn of_session(key: &Key, row: &Row, place: Place) -> Order {
         let spec = row.spec.as_ref().map(Json::to_value);
-        let kind = spec.as_ref().and_then(|spec| spec.get("kind")).and_then(Value::as_str);
+        let kind = spec
+            .as_ref()
+            .and_then(|spec| spec.get("kind"))
+            .and_then(Value::as_str);
         Order {
             kind: kind.unwrap_or("python").to_owned(),
             session: key.1.to_string(),
@@ -85,12 +88,14 @@ impl Starter {
     pub(crate) fn new(cages: Cages, folder: PathBuf) -> io::Result<Starter> {
         let (keeper, tasks) = mpsc::channel();
         let of_thread = cages.launcher.clone();
-        std::thread::Builder::new().name("actum-zygotes".into()).spawn(move || {
-            for task in tasks {
-                let Task::Zygote(spec, reply) = task;
-                let _gone = reply.send(Zygote::start(&of_thread, &spec));
-            }
-        })?;
+        std::thread::Builder::new()
+            .name("actum-zygotes".into())
+            .spawn(move || {
+                for task in tasks {
+                    let Task::Zygote(spec, reply) = task;
+                    let _gone = reply.send(Zygote::start(&of_thread, &spec));
+                }
+            })?;
         Ok(Starter {
             inner: Arc::new(Inner {
                 cages,
@@ -114,9 +119,14 @@ impl Starter {
         };
         let started = session::start(running, Options::default()).await;
         let (session, events) = started.map_err(|reason| {
-            Fault::new(ErrorCode::WorkerFailed, format!("the process of the session did not start: {reason}"))
+            Fault::new(
+                ErrorCode::WorkerFailed,
+                format!("the process of the session did not start: {reason}"),
+            )
         })?;
-        self.inner.started.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.inner
+            .started
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let mut sandbox = level;
         if let (Value::Object(members), Value::Object(place)) = (&mut sandbox, order.place.describe()) {
             members.extend(place);
@@ -130,7 +140,10 @@ impl Starter {
 
     fn plain(&self, order: &Order, config: &Value) -> Result<Running, Fault> {
         let failed = |error: io::Error| {
-            Fault::new(ErrorCode::WorkerFailed, format!("the process of the session did not start ({error})"))
+            Fault::new(
+                ErrorCode::WorkerFailed,
+                format!("the process of the session did not start ({error})"),
+            )
         };
         let file = self.inner.folder.join("worker.py");
         if std::fs::read(&file).ok().as_deref() != Some(actum_worker::PYTHON_WORKER.as_bytes()) {
@@ -211,7 +224,10 @@ impl Starter {
         let gone = || Fault::new(ErrorCode::Internal, "the thread that starts cages is gone");
         let task = Task::Zygote(Box::new(spec), reply);
         self.inner.keeper.send(task).map_err(|_| gone())?;
-        let zygote = answer.await.map_err(|_| gone())?.map_err(|refusal| refused(&refusal))?;
+        let zygote = answer
+            .await
+            .map_err(|_| gone())?
+            .map_err(|refusal| refused(&refusal))?;
         let zygote = Arc::new(zygote);
         let mut slot = self.inner.zygote.lock().unwrap_or_else(PoisonError::into_inner);
         // Two may have been asked for at once; the first stays.
@@ -219,7 +235,11 @@ impl Starter {
     }
 
     fn held(&self) -> Option<Arc<Zygote>> {
-        self.inner.zygote.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.inner
+            .zygote
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn drop_zygote(&self, gone: &Arc<Zygote>) {
@@ -246,7 +266,12 @@ impl Starter {
 
     /// Ends everything that was started.
     pub(crate) async fn close(&self) {
-        let zygote = self.inner.zygote.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let zygote = self
+            .inner
+            .zygote
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(zygote) = zygote {
             let _ended = tokio::task::spawn_blocking(move || zygote.end(END)).await;
         }
@@ -281,14 +306,22 @@ fn ask_interpreter(file: &Path) -> Option<(PathBuf, Vec<PathBuf>)> {
         return None;
     }
     let asked = std::process::Command::new(file)
-        .args(["-I", "-c", "import os,sys;print(os.path.realpath(sys.executable));print(os.path.realpath(sys.base_prefix))"])
+        .args([
+            "-I",
+            "-c",
+            "import os,sys;print(os.path.realpath(sys.executable));print(os.path.realpath(sys.base_prefix))",
+        ])
         .output()
         .ok()
         .filter(|output| output.status.success())?;
     let text = String::from_utf8(asked.stdout).ok()?;
     let mut lines = text.lines();
     let (real, prefix) = (PathBuf::from(lines.next()?), PathBuf::from(lines.next()?));
-    let runtime = if prefix.starts_with("/usr") { Vec::new() } else { vec![prefix] };
+    let runtime = if prefix.starts_with("/usr") {
+        Vec::new()
+    } else {
+        vec![prefix]
+    };
     Some((real, runtime))
 }
 
@@ -308,7 +341,9 @@ struct Caged {
 impl Process for Caged {
     fn pid(&self) -> u32 {
         let forked = self.forked.lock().unwrap_or_else(PoisonError::into_inner);
-        forked.pid().map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs())
+        forked
+            .pid()
+            .map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs())
     }
 
     fn kill(&mut self) -> io::Result<()> {

@@ -310,7 +310,11 @@ pub const CONTRACTS: &[Contract] = &[
         kind: "server.pool",
         about: "Tells which processes serve sessions, and what the pool they come from does.",
         output: &[
-            required("sessions", Shape::Any(usize::MAX), "Sessions whose process lives."),
+            required(
+                "sessions",
+                Shape::Any(usize::MAX),
+                "Sessions whose process lives.",
+            ),
             required("pool", Shape::Any(usize::MAX), "The pool."),
         ],
         ..READ
