@@ -3,7 +3,7 @@
 
 use crate::spread::Spread;
 use crate::table::{Row, Table};
-use actum_sandbox::{Launcher, Level, SessionSpec, Zygote, ZygoteSpec};
+use actum_sandbox::{Forked, Launcher, Level, SessionSpec, Zygote, ZygoteSpec};
 use anyhow::{Context, Result, anyhow};
 use serde_json::json;
 use std::io::Read;
@@ -26,15 +26,11 @@ pub(super) fn rungs(actum: &Path, scale: f64, table: &mut Table) -> Result<()> {
     for _ in 0..count {
         alone.push(time(|socket| {
             bare.fork_bare(&json!({}), socket)
-                .map(drop)
                 .map_err(|error| anyhow!("{error}"))
         })?);
         let spec = SessionSpec::workspace(folder.path(), json!({}));
         whole.push(time(|socket| {
-            caged
-                .fork(&spec, socket)
-                .map(drop)
-                .map_err(|error| anyhow!("{error}"))
+            caged.fork(&spec, socket).map_err(|error| anyhow!("{error}"))
         })?);
     }
     let (alone, whole) = (Spread::new(alone), Spread::new(whole));
@@ -70,14 +66,14 @@ fn zygote(launcher: &Launcher, require: Level) -> Result<Zygote> {
 }
 
 /// From the request to the first byte of the session, which ends then.
-fn time(fork: impl FnOnce(OwnedFd) -> Result<()>) -> Result<Duration> {
+fn time(fork: impl FnOnce(OwnedFd) -> Result<Forked>) -> Result<Duration> {
     let (mut ours, theirs) = UnixStream::pair()?;
     let begun = Instant::now();
     // The session is killed when its handle is dropped, so it is dropped behind the byte.
     let mut byte = [0];
     std::thread::scope(|scope| {
         let reading = scope.spawn(|| ours.read_exact(&mut byte).map(|()| begun.elapsed()));
-        fork(theirs.into())?;
+        let _kept = fork(theirs.into())?;
         reading
             .join()
             .map_err(|_| anyhow!("the reader failed"))?

@@ -16,6 +16,7 @@ mod inputs;
 mod moment;
 mod mutation;
 mod pins;
+mod promise;
 mod query;
 mod scalars;
 mod subscription;

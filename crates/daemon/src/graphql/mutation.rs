@@ -7,6 +7,7 @@ use super::inputs::{
     ViewRefInput, sws_number,
 };
 use super::moment::{Moment, moment};
+use super::promise::PromiseMutation;
 use super::scalars::AnyJson;
 use super::time::TimeMutation;
 use super::types::{
@@ -19,7 +20,7 @@ use serde_json::{Map, Value, json};
 
 /// What can be changed. Each change is a command: durable before it is answered, and carried out once.
 #[derive(MergedObject, Default)]
-pub(crate) struct Mutation(GraphMutation, TimeMutation);
+pub(crate) struct Mutation(GraphMutation, TimeMutation, PromiseMutation);
 
 /// The names under which a command can be sent again.
 pub(super) struct Names {

@@ -5,6 +5,7 @@ use super::inputs::{
     ViewRefInput, cost,
 };
 use super::moment::moment;
+use super::promise::PromiseQuery;
 use super::scalars::{HexHash, U64};
 use super::time::TimeQuery;
 use super::types::{
@@ -19,7 +20,7 @@ use async_graphql::{Context, ID, MergedObject, Object, Result};
 
 /// What can be read.
 #[derive(MergedObject, Default)]
-pub(crate) struct Query(GraphQuery, RecordQuery, TimeQuery);
+pub(crate) struct Query(GraphQuery, RecordQuery, TimeQuery, PromiseQuery);
 
 /// What can be read of the graph.
 #[derive(Default)]

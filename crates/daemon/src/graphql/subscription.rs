@@ -3,6 +3,7 @@
 
 use super::inputs::ViewRefInput;
 use super::moment::{Moment, moment};
+use super::promise::PromiseSubscription;
 use super::scalars::U64;
 use super::time::TimeSubscription;
 use super::types::RewriteEvent;
@@ -21,7 +22,7 @@ const TAKEN_MAX: usize = 64;
 
 /// What can be followed.
 #[derive(MergedSubscription, Default)]
-pub(crate) struct Subscriptions(GraphSubscription, TimeSubscription);
+pub(crate) struct Subscriptions(GraphSubscription, TimeSubscription, PromiseSubscription);
 
 /// What can be followed of the graph.
 #[derive(Default)]
