@@ -4,7 +4,7 @@ use crate::context::Context;
 use tracing_subscriber::EnvFilter;
 
 /// Starts it. Once is enough; a second start changes nothing.
-pub(super) fn start(context: &Context) {
+pub(crate) fn start(context: &Context) {
     let filter = std::env::var("ACTUM_LOG")
         .ok()
         .and_then(|text| EnvFilter::try_new(text).ok());
