@@ -27,5 +27,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // This program is also the one that builds cages: then this call does not return.
+    actum_sandbox::helper_entry();
     cli::main()
 }

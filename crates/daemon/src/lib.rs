@@ -2,10 +2,13 @@
 //! engine inputs and carries out what the engine releases; it decides nothing about commands itself.
 
 pub mod access;
+mod cage;
 pub mod core;
 pub mod door;
 pub mod graphql;
 pub mod output;
 pub mod personal;
+mod providers;
 pub mod redact;
+mod sessions;
 pub mod transport;

@@ -27,6 +27,10 @@ pub struct Start {
     pub redacted: bool,
     /// As whom its program may call back while it runs.
     pub caller: Caller,
+    /// History time at which it may leave, milliseconds.
+    pub at: u64,
+    /// Run time at which it may leave, milliseconds.
+    pub elapsed: u64,
     /// True where not the effect itself leaves but the probe that asks what came of it.
     pub probe: bool,
 }
@@ -136,6 +140,8 @@ impl<R> OpenBatch<R> {
                 principal: row.identity.principal.clone(),
                 exec: Some(seq),
             },
+            at: state.at,
+            elapsed: state.elapsed,
             probe,
         });
     }

@@ -64,6 +64,8 @@ pub enum Doubt {
     TimeoutAfterDispatch,
     /// It was cancelled, and the stop could not be confirmed.
     CancelAfterDispatch,
+    /// It left, and what came of it was lost on the way back.
+    AnswerLost,
 }
 
 impl Doubt {
@@ -74,6 +76,7 @@ impl Doubt {
             Doubt::CrashAfterDispatch => "crash_after_dispatch",
             Doubt::TimeoutAfterDispatch => "timeout_after_dispatch",
             Doubt::CancelAfterDispatch => "cancel_after_dispatch",
+            Doubt::AnswerLost => "answer_lost",
         }
     }
 }

@@ -105,6 +105,8 @@ codes! {
         "see what is missing with `actum doctor`; a weaker level must be allowed by name, with `--sandbox`";
     PoolExhausted "POOL_EXHAUSTED" 503 true "No more processes can be started for sessions now."
         "end sessions that are not needed, or wait; see `actum pool`";
+    NotGranted "NOT_GRANTED" 403 false "The operator of this daemon has not granted this."
+        "grant it when the daemon is started, for instance with `--grant-file` or `--grant-http`";
     PromiseExists "PROMISE_EXISTS" 409 false "A promise with this id is kept already."
         "choose another id, or read what is there with `promise.get`";
     PromiseNotFound "PROMISE_NOT_FOUND" 404 false "No promise has this id, or it is no longer kept."
@@ -151,8 +153,6 @@ codes! {
         "nothing brings it back; if it may be used again, submit it again under a new id";
     ProhibitedData "PROHIBITED_DATA" 422 false "The command holds data that must not be stored in any form."
         "take it out and give what stands for it, such as a token of the system that keeps it";
-    UncagedRefused "UNCAGED_REFUSED" 403 false "This daemon does not run processes outside a cage."
-        "start the daemon with `--allow-uncaged` if that is what you want";
     LimitExceeded "LIMIT_EXCEEDED" 422 false "A stored thing would grow beyond its limit."
         "the message names the limit";
     WaitTimeout "WAIT_TIMEOUT" 504 true "The command had not finished when the wait ended."

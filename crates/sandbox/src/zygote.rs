@@ -30,6 +30,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(120);
 const FORK_TIMEOUT: Duration = Duration::from_secs(30);
 /// Processes of a zygote's cage with all its sessions. The kernel counts them by user, so by cage.
 const PROCESSES_MAX: u64 = 4096;
+/// Longest report of a session: what a pipe takes and gives in one piece.
+const REPORT_BYTES_MAX: usize = 4096;
 /// Layers that each session has of its own; the others are the cage's.
 const OWN: [Layer; 10] = [
     Layer::MountNamespace,
@@ -264,7 +266,7 @@ impl Zygote {
             control: Mutex::new(control),
             broker: Mutex::new(broker),
             spec: spec.clone(),
-            filters: [filter(false)?, filter(true)?],
+            filters: [filter(false), filter(true)],
             version: String::new(),
         };
         zygote.prepare()
@@ -295,7 +297,12 @@ impl Zygote {
     /// [`ForkError`]; then no code of the worker has run.
     pub fn fork(&self, spec: &SessionSpec, socket: OwnedFd) -> Result<Forked, ForkError> {
         let mounts = self.open(spec)?;
-        let filter = &self.filters[usize::from(spec.connect_unix || spec.mounts.is_empty())];
+        let [refuses, connects] = &self.filters;
+        let filter = if spec.connect_unix || spec.mounts.is_empty() {
+            connects
+        } else {
+            refuses
+        };
         let folders = mounts.iter().map(|(_, is_folder)| *is_folder);
         let places = spec.mounts.iter().zip(folders);
         let places =
@@ -323,7 +330,7 @@ impl Zygote {
             config: &spec.config,
         };
         let mounts: Vec<OwnedFd> = mounts.into_iter().map(|(mount, _)| mount).collect();
-        self.order(&order, &socket, &mounts)
+        self.order(&order, socket, &mounts)
     }
 
     /// Forks without building anything: what a fork alone costs, for measuring. Such a session holds the rights of
@@ -350,7 +357,7 @@ impl Zygote {
             missing: Vec::new(),
             config,
         };
-        self.order(&order, &socket, &[])
+        self.order(&order, socket, &[])
     }
 
     /// Readable when the zygote, and with it every session, has ended.
@@ -423,13 +430,13 @@ impl Zygote {
         Ok(opened)
     }
 
-    fn order(&self, order: &Order<'_>, socket: &OwnedFd, mounts: &[OwnedFd]) -> Result<Forked, ForkError> {
+    fn order(&self, order: &Order<'_>, socket: OwnedFd, mounts: &[OwnedFd]) -> Result<Forked, ForkError> {
         let (status, told) = io::pipe().map_err(gone)?;
         let (mut report, built) = io::pipe().map_err(gone)?;
         let mut fds = vec![socket.as_fd(), told.as_fd(), built.as_fd()];
         fds.extend(mounts.iter().map(AsFd::as_fd));
         let (answer, fds) = self.ask(order, &fds, FORK_TIMEOUT)?;
-        drop((told, built));
+        drop((told, built, socket));
         let [init, main] = match (answer, <[OwnedFd; 2]>::try_from(fds)) {
             (Answer::Forked, Ok(both)) => both,
             (Answer::Failed(reason), _) => {
@@ -448,9 +455,10 @@ impl Zygote {
         if !is_ready(&report, FORK_TIMEOUT).map_err(gone)? {
             return Err(gone("a session that is not built in time"));
         }
-        let mut text = Vec::new();
-        report.read_to_end(&mut text).map_err(gone)?;
-        match serde_json::from_slice(&text) {
+        // Written at once and shorter than what a pipe takes in one piece. Nothing means that it has died.
+        let mut text = vec![0; REPORT_BYTES_MAX];
+        let length = report.read(&mut text).map_err(gone)?;
+        match serde_json::from_slice(text.get(..length).unwrap_or_default()) {
             Ok(Built::Layers { layers }) => {
                 if order.cage {
                     forked.enforced = self.merge(&layers);
@@ -612,9 +620,9 @@ fn wait_readable(status: &PipeReader, within: Duration) -> io::Result<bool> {
     }
 }
 
-fn filter(may_connect: bool) -> Result<String, Refusal> {
-    let bytes = seccomp::bytes(&seccomp::stage(may_connect)?);
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+fn filter(may_connect: bool) -> String {
+    let bytes = seccomp::bytes(&seccomp::stage(may_connect));
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Numbers of system calls that Python has no name for, on this architecture.
@@ -655,6 +663,7 @@ fn number(pidfd: &OwnedFd) -> io::Result<i32> {
     number.ok_or_else(|| io::Error::other("a pidfd without a number"))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "stands in `map_err`")]
 fn gone(reason: impl ToString) -> ForkError {
     ForkError::Gone {
         reason: reason.to_string(),

@@ -1,5 +1,13 @@
 //! A program in a cage of its own: what it sees, how it is told of, how it ends.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails"
+)]
+
 mod common;
 
 use actum_sandbox::{Exit, Layer, Level, Mount, Profile, Refusal, Spec};
@@ -31,16 +39,16 @@ fn what_developers_run_works() {
             "[1, 2]\n",
         ),
         (
-            "cd /work && git init -q . && git config user.email a@b && git config user.name n && echo x > f && git add f \
+            "cd /here && git init -q . && git config user.email a@b && git config user.name n && echo x > f && git add f \
           && git commit -qm made && git log --format=%s | cat",
             "made\n",
         ),
         (
-            "cd /work && echo 'int main(void) { return 3; }' > a.c && gcc a.c && ./a.out; echo $?",
+            "cd /here && echo 'int main(void) { return 3; }' > a.c && gcc a.c && ./a.out; echo $?",
             "3\n",
         ),
         ("bash -c 'cat <(echo bash)'", "bash\n"),
-        ("hostname; id -un; pwd", "actum\nactum\n/work\n"),
+        ("hostname; id -un; pwd", "actum\nactum\n/here\n"),
     ];
     for (script, out) in tries {
         let done = run(&at_work(shell(script), &path));
@@ -97,8 +105,8 @@ fn what_cannot_be_started_is_told_with_what_is_missing() {
     };
     assert_eq!(program("no-such-program").1, "no program of this name in PATH");
     assert!(program("/no/such").1.starts_with("there is no such file"));
-    assert!(program("/work/script").1.starts_with("it names an interpreter"));
-    assert!(program("/work/text").1.starts_with("not allowed to execute"));
+    assert!(program("/here/script").1.starts_with("it names an interpreter"));
+    assert!(program("/here/text").1.starts_with("not allowed to execute"));
     let mut nowhere = at_work(argv(&["true"]), &path);
     nowhere.cwd = "/no/such".into();
     let refusal = run_with(&nowhere, "").unwrap_err();
@@ -108,7 +116,7 @@ fn what_cannot_be_started_is_told_with_what_is_missing() {
             .starts_with("working directory `/no/such` does not exist"),
         "{refusal}"
     );
-    nowhere.cwd = "/work/text".into();
+    nowhere.cwd = "/here/text".into();
     assert!(matches!(
         run_with(&nowhere, "").unwrap_err(),
         Refusal::Directory { .. }
@@ -189,7 +197,7 @@ fn folders_are_seen_where_they_were_asked_for_with_the_access_they_were_given() 
     fs::write(read.join("f"), "read").unwrap();
     fs::write(read.join("single"), "file").unwrap();
     let mut spec = at_work(
-        shell("cat /in/deep/f /one; echo x > /work/y; echo x > /in/deep/y; echo x > /one"),
+        shell("cat /in/deep/f /one; echo x > /here/y; echo x > /in/deep/y; echo x > /one"),
         &write,
     );
     spec.mounts.push(Mount::read(&read, "/in/deep"));
@@ -198,7 +206,7 @@ fn folders_are_seen_where_they_were_asked_for_with_the_access_they_were_given() 
     assert_eq!(done.out, "readfile");
     assert_eq!(fs::read_to_string(write.join("y")).unwrap(), "x\n");
     assert!(!read.join("y").exists() && fs::read_to_string(read.join("single")).unwrap() == "file");
-    spec.mounts = vec![Mount::write(&write, "/work"), Mount::read(&read, "/work/absent")];
+    spec.mounts = vec![Mount::write(&write, "/here"), Mount::read(&read, "/here/absent")];
     let refusal = run_with(&spec, "").unwrap_err();
     assert!(matches!(refusal, Refusal::Folder { .. }), "{refusal:?}");
     assert!(

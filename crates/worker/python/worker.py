@@ -72,7 +72,7 @@ SHELL_ERROR_FD = 8
 SHELL_REPORT_FD = 9
 CAPABILITIES = [
     "execute", "input", "cancel", "interrupt", "checkpoint", "restore", "transactions", "capability", "display",
-    "progress", "stream", "heartbeat", "child_output",
+    "progress", "heartbeat", "child_output",
 ]
 SHELL_CAPABILITIES = ["execute", "shell", "cancel", "interrupt", "heartbeat", "child_output"]
 
@@ -515,6 +515,7 @@ class Worker:
         self.shield = 1
         self.pending = False
         self.stray = 0
+        self.pressed = False
         self.overflow = None
         self.timers = []
         self.waiters = {}
@@ -763,14 +764,16 @@ class Worker:
         with self.credit:
             self.credit.notify_all()
         if grace_ms is not None:
-            self.at(grace_ms / 2000, self.press, name)
+            self.at(grace_ms / 2000, self.press, name, max(grace_ms / 16000, 0.02))
 
-    def press(self, name):
-        """Half of the grace time is over: once more, and without mercy for child processes."""
+    def press(self, name, pause):
+        """Half of the grace time is over: again and again, and without mercy for child processes."""
         with self.state_lock:
-            if self.current != name:
+            if self.current != name or self.asked is None:
                 return
+            self.pressed = True
             self.runner.interrupt(2)
+        self.at(pause, self.press, name, pause)
 
     def stopped(self, name, code, text):
         return {
@@ -977,6 +980,7 @@ class Worker:
                     waiting -= gone
                 stream.begin(name)
             self.overflow = None
+            self.pressed = False
             self.count += 1
             self.progress_last = None
             self.progress_dropped = 0
@@ -989,6 +993,9 @@ class Worker:
             asked = self.asked
         if asked is not None and asked[0] == "CANCELLED":
             self.processes.kill_below(self.runner.root(), self.since)
+            if self.pressed and answer["type"] == "result":
+                # It came to its end only because what it waited for was killed under it.
+                answer = self.trouble(name, "CANCELLED", "stopped; the processes it waited for were killed")
         try:
             self.drain(time.monotonic() + self.seconds("drainMs", 5000))
         except Drained as late:
@@ -1459,8 +1466,15 @@ class PythonRunner:
                 first = tb
                 while first is not None and "/asyncio/" in first.tb_frame.f_code.co_filename:
                     first = first.tb_next
-                if isinstance(one, BaseException):
-                    one.__traceback__ = first if first is not None else tb
+                first = first if first is not None else tb
+                one.__traceback__ = first
+                # What user code called of this file is no business of its author: cut at the last line of their own.
+                last = first
+                while tb is not None:
+                    last = last if tb.tb_frame.f_code.co_filename == PythonRunner.run.__code__.co_filename else tb
+                    tb = tb.tb_next
+                if last is not None:
+                    last.tb_next = None
                 pending += [one.__cause__, one.__context__]
             text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
             return _bounded(_plain(text), TRACEBACK_CHARS_MAX)
@@ -2018,13 +2032,14 @@ class ShellRunner:
     def interrupt(self, level):
         """From the reader or the pump, under `state_lock`: ends what the shell runs, and lets the shell go on."""
         shell, worker = self.child.pid, self.worker
+        # The shell first: it gives up what it does only if it was interrupted by the time its child dies of the same.
+        _signal(shell, signal.SIGINT)
+        for pid in worker.processes.below(shell, worker.since):
+            _signal(pid, signal.SIGINT)
         if level > 1:
             worker.processes.kill_below(shell, worker.since)
+            _signal(shell, signal.SIGINT)
         else:
-            for pid in worker.processes.below(shell, worker.since):
-                _signal(pid, signal.SIGINT)
-        _signal(shell, signal.SIGINT)
-        if level == 1:
             # What runs in the background ignores an interrupt.
             for pid in worker.processes.below(shell, worker.since):
                 _signal(pid, signal.SIGTERM)

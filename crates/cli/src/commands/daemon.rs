@@ -1,13 +1,16 @@
 //! `actum dev` and `actum serve`: the flags of a daemon. What runs is in `run`.
 
 use crate::context::Context;
-use crate::failure::Done;
+use crate::failure::{Done, Failure};
 use crate::run::{self, Listen, Plan};
 use actum_daemon::access::Mode;
 use actum_daemon::core::CoreOptions;
 use actum_journal::Durability;
 use actum_model::timer::ClockPolicy;
-use actum_model::{RealmConfig, config, limits};
+use actum_model::worker::Sandbox;
+use actum_model::{ErrorCode, RealmConfig, config, limits};
+use actum_provider::grants::{FileGrant, HostGrant};
+use actum_provider::{BadGrant, Grants};
 use clap::{Args as ClapArgs, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,7 +35,7 @@ pub(crate) struct DevArgs {
 /// Flags of `serve`.
 #[derive(ClapArgs, Clone, Debug)]
 #[command(
-    after_help = "Examples:\n  actum token create ci && actum serve --allow-uncaged\n  actum serve --stdio"
+    after_help = "Examples:\n  actum token create ci && actum serve --grant-file /srv/data:rw\n  actum serve --stdio"
 )]
 pub(crate) struct ServeArgs {
     /// Where to listen, HOST:PORT or :PORT [default: 127.0.0.1:4040, nowhere with --stdio]
@@ -41,9 +44,6 @@ pub(crate) struct ServeArgs {
     /// Speak the protocol on standard input and output, one JSON object a line
     #[arg(long)]
     stdio: bool,
-    /// Run programs although there is no cage for them yet
-    #[arg(long)]
-    allow_uncaged: bool,
     #[command(flatten)]
     shared: Shared,
 }
@@ -78,6 +78,36 @@ struct Shared {
     /// The rules of data classes [default: classes.json of the data directory, if there is one]
     #[arg(long, value_name = "FILE")]
     classes: Option<PathBuf>,
+    /// How strong the cage of programs and sessions must be; weaker levels than `full` must be asked for by name
+    #[arg(long, value_enum, default_value = "full", help_heading = "Sandbox and grants")]
+    sandbox: SandboxArg,
+    /// Run programs without any cage: the same as `--sandbox none`
+    #[arg(long, conflicts_with = "sandbox", help_heading = "Sandbox and grants")]
+    allow_uncaged: bool,
+    /// A folder that commands may read, or with `:rw` also write; may be repeated
+    #[arg(
+        long = "grant-file",
+        value_name = "FOLDER[:ro|:rw]",
+        help_heading = "Sandbox and grants"
+    )]
+    grant_files: Vec<String>,
+    /// A host that `http.fetch` may call; loopback and private addresses only where they are named; may be repeated
+    #[arg(
+        long = "grant-http",
+        value_name = "[METHOD@]HOST[:PORT]",
+        help_heading = "Sandbox and grants"
+    )]
+    grant_http: Vec<HostGrant>,
+    /// A variable of the daemon's environment that `system.env` may tell; may be repeated
+    #[arg(long = "grant-env", value_name = "NAME", help_heading = "Sandbox and grants")]
+    grant_env: Vec<String>,
+    /// A program that `shell.run` may start; with the first one all others are refused; may be repeated
+    #[arg(
+        long = "grant-program",
+        value_name = "PROGRAM",
+        help_heading = "Sandbox and grants"
+    )]
+    grant_programs: Vec<String>,
     /// Do not tell GraphQL clients the schema
     #[arg(long)]
     no_introspection: bool,
@@ -121,21 +151,30 @@ enum ClockPolicyArg {
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug)]
+enum SandboxArg {
+    Full,
+    Partial,
+    None,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
 enum OnInDoubt {
     Hold,
     Fail,
 }
 
 pub(crate) fn dev(args: &DevArgs, context: &Context) -> Done {
-    let mut core = args.shared.core(context);
-    core.allow_uncaged = true;
+    let mut core = args.shared.core(context)?;
+    if core.grants.files.is_empty() {
+        // Who tries Actum in a folder means that folder.
+        core.grants.files.push(folder(".:rw")?);
+    }
     let listen = args.listen.map_or(Listen::Usual { or_free: true }, Listen::At);
     run::run(&args.shared.plan(Mode::Dev, listen, false, core), context)
 }
 
 pub(crate) fn serve(args: &ServeArgs, context: &Context) -> Done {
-    let mut core = args.shared.core(context);
-    core.allow_uncaged = args.allow_uncaged;
+    let core = args.shared.core(context)?;
     let listen = match args.listen {
         Some(address) => Listen::At(address),
         None if args.stdio => Listen::Nowhere,
@@ -145,8 +184,35 @@ pub(crate) fn serve(args: &ServeArgs, context: &Context) -> Done {
 }
 
 impl Shared {
-    fn core(&self, context: &Context) -> CoreOptions {
-        CoreOptions {
+    /// What the operator grants.
+    fn grants(&self) -> Result<Grants, Failure> {
+        let mut grants = Grants::default();
+        let bad = |error: BadGrant| Failure::new(ErrorCode::InvalidInput, error.to_string());
+        for text in &self.grant_files {
+            grants.files.push(folder(text)?);
+        }
+        grants.hosts.clone_from(&self.grant_http);
+        for name in &self.grant_env {
+            grants.allow_env(name).map_err(bad)?;
+        }
+        for program in &self.grant_programs {
+            grants.allow_program(program).map_err(bad)?;
+        }
+        Ok(grants)
+    }
+
+    fn sandbox(&self) -> Sandbox {
+        match self.sandbox {
+            _ if self.allow_uncaged => Sandbox::None,
+            SandboxArg::Full => Sandbox::Full,
+            SandboxArg::Partial => Sandbox::Partial,
+            SandboxArg::None => Sandbox::None,
+        }
+    }
+
+    fn core(&self, context: &Context) -> Result<CoreOptions, Failure> {
+        Ok(CoreOptions {
+            grants: self.grants()?,
             config: RealmConfig {
                 on_in_doubt: match self.on_in_doubt {
                     OnInDoubt::Hold => config::OnInDoubt::Hold,
@@ -162,6 +228,7 @@ impl Shared {
                     ClockPolicyArg::Monotonic => ClockPolicy::TrustMonotonicLatest,
                     ClockPolicyArg::Wall => ClockPolicy::TrustWallLatest,
                 },
+                sandbox: self.sandbox(),
                 ..RealmConfig::default()
             },
             durability: match self.durability {
@@ -176,7 +243,7 @@ impl Shared {
             rate_burst: self.rate.saturating_mul(BURST_SECONDS),
             classes: self.classes.clone(),
             ..CoreOptions::new(&context.data)
-        }
+        })
     }
 
     fn plan(&self, mode: Mode, listen: Listen, stdio: bool, core: CoreOptions) -> Plan {
@@ -195,6 +262,17 @@ impl Shared {
             core,
         }
     }
+}
+
+/// Reads a grant of a folder; one that is relative is meant from here.
+fn folder(text: &str) -> Result<FileGrant, Failure> {
+    let bad = |error: BadGrant| Failure::new(ErrorCode::InvalidInput, format!("--grant-file: {error}"));
+    if text.starts_with('/') {
+        return text.parse().map_err(bad);
+    }
+    let here = std::env::current_dir()
+        .map_err(|error| Failure::new(ErrorCode::InvalidInput, format!("no current folder ({error})")))?;
+    format!("{}/{text}", here.display()).parse().map_err(bad)
 }
 
 fn cadence_ms(text: &str) -> Result<u64, String> {

@@ -9,6 +9,7 @@ use crate::table;
 use actum_daemon::access::{Mode, tokens};
 use actum_daemon::core::Core;
 use actum_journal::Durability;
+use actum_model::worker::Sandbox;
 use serde_json::{Value, json};
 
 /// Shows it: on standard output, or on standard error where that belongs to the protocol.
@@ -72,6 +73,7 @@ fn human(plan: &Plan, core: &Core, url: Option<&str>, found: &Value, context: &C
     ));
     pairs.push(("recovery", recovery::sentence(found)));
     pairs.push(("sandbox", sandbox(plan).to_owned()));
+    pairs.push(("grants", grants(plan)));
     pairs.push(("try next", next(plan, found, context).join("\n")));
     let mut lines = vec![
         format!(
@@ -115,10 +117,25 @@ fn access(plan: &Plan, context: &Context) -> String {
 }
 
 fn sandbox(plan: &Plan) -> &'static str {
-    match (plan.mode, plan.core.allow_uncaged) {
-        (Mode::Dev, _) => "none — programs run uncaged until a later version",
-        (Mode::Serve, true) => "none — programs run uncaged, as --allow-uncaged says",
-        (Mode::Serve, false) => "none — so `shell.run` is refused; --allow-uncaged runs programs without one",
+    match plan.core.config.sandbox {
+        Sandbox::Full => "full — programs and sessions see no network and no files but those granted",
+        Sandbox::Partial => "partial — as much of the cage as this host has; see `actum doctor`",
+        Sandbox::None => "none — programs run with the rights of this daemon, as was asked for",
+    }
+}
+
+fn grants(plan: &Plan) -> String {
+    let grants = &plan.core.grants;
+    let mut said: Vec<String> = grants
+        .files
+        .iter()
+        .map(|grant| format!("files {grant}"))
+        .collect();
+    said.extend(grants.hosts.iter().map(|grant| format!("http {grant}")));
+    said.extend(grants.env.iter().map(|name| format!("env {name}")));
+    match said.is_empty() {
+        true => "no files, no hosts; see --grant-file and --grant-http".to_owned(),
+        false => said.join(", "),
     }
 }
 
@@ -146,9 +163,7 @@ fn next(plan: &Plan, found: &Value, context: &Context) -> Vec<String> {
     {
         next.push(format!("{me} why {}", text(command, "id")));
     }
-    if plan.core.allow_uncaged {
-        next.push(format!("{me} call shell.run -- echo hello"));
-    }
+    next.push(format!("{me} run -- echo hello"));
     if number(found, "term") != Some(1) {
         next.push(format!("{me} history"));
     }

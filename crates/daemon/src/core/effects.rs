@@ -6,15 +6,21 @@ use super::handle::Shared;
 use super::live::{Chunk, OutputChunk};
 use super::thread::Msg;
 use crate::access::calls::{self, Calls};
+use crate::cage::Cages;
 use crate::door::{Door, Job};
 use crate::output::WorkEvent;
 use crate::personal::Personal;
+use crate::providers::Providers;
 use crate::redact::{self, Secret, Vault};
+use crate::sessions::{Key, Sessions};
 use actum_engine::Start;
 use actum_journal::Blobs;
+use actum_model::contract::{self, Carrier};
 use actum_model::effect::SettledAs;
 use actum_model::restore::Phase;
-use actum_model::{ErrorCode, Fault, Hash, Json, Settlement, limits};
+use actum_model::worker::Sandbox;
+use actum_model::{ErrorCode, Fault, Hash, Json, Lane, Settlement, limits};
+use actum_provider::sdk::Moment;
 use actum_record::redact::Class;
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
@@ -38,13 +44,16 @@ pub(crate) struct Means {
     pub(crate) blobs: Blobs,
     pub(crate) personal: Personal,
     pub(crate) calls: Calls,
-    /// Whether programs may run without a cage.
-    pub(crate) allow_uncaged: bool,
+    /// The cage that programs run in.
+    pub(crate) sandbox: Sandbox,
 }
 
 /// The way out.
 pub(crate) struct Effects {
     door: Door,
+    sessions: Sessions,
+    providers: Providers,
+    cages: Cages,
     means: Arc<Means>,
     originals: HashMap<u64, Originals>,
     /// Effects that may leave and wait for a free place.
@@ -55,13 +64,17 @@ pub(crate) struct Effects {
 
 impl Effects {
     pub(crate) fn new(
-        door: Door,
+        (door, sessions, providers): (Door, Sessions, Providers),
+        cages: Cages,
         means: Means,
         inbox: mpsc::WeakSender<Msg>,
         runtime: tokio::runtime::Handle,
     ) -> Effects {
         Effects {
             door,
+            sessions,
+            providers,
+            cages,
             means: Arc::new(means),
             originals: HashMap::new(),
             waiting: VecDeque::new(),
@@ -81,33 +94,81 @@ impl Effects {
 
     /// Lets an effect leave, or wait for a free place. It settles exactly once, whatever happens.
     pub(crate) fn start(&mut self, start: Start) {
+        // A call from inside a running command waits for no place: its caller holds one until it is answered.
+        let from_inside = start
+            .identity
+            .lane
+            .as_ref()
+            .is_some_and(|place| matches!(place.lane, Lane::Exec(_)));
+        if from_inside {
+            return self.carry_out(start);
+        }
         self.waiting.push_back(start);
         self.go_on();
     }
 
     /// Starts what waits, as far as there are free places.
     pub(crate) fn go_on(&mut self) {
-        while self.door.running() < limits::RUNNING_EFFECTS_MAX {
+        while self.running() < limits::RUNNING_EFFECTS_MAX {
             let Some(start) = self.waiting.pop_front() else {
                 return;
             };
-            let originals = self.originals.remove(&start.seq);
-            let (means, runtime) = (Arc::clone(&self.means), self.runtime.clone());
-            self.door.start_with(start.seq, move || {
-                let job = may_run(&means).and_then(|()| match start.probe {
-                    true => prepare_probe(&start, &means),
-                    false => prepare(&start, originals, &means, &runtime),
+            self.carry_out(start);
+        }
+    }
+
+    fn running(&self) -> usize {
+        self.door.running() + self.sessions.running() + self.providers.running()
+    }
+
+    /// Hands an effect to whoever carries its kind out.
+    fn carry_out(&mut self, start: Start) {
+        let originals = self.originals.remove(&start.seq);
+        let (means, runtime) = (Arc::clone(&self.means), self.runtime.clone());
+        let carrier = contract::find(start.identity.kind.as_str()).map(|contract| contract.carrier);
+        match carrier {
+            Some(Carrier::Session) => {
+                let of = start.clone();
+                self.sessions.start(start, move || {
+                    let made = arguments(&of, originals, &means);
+                    crash::point("effect_prepared");
+                    made
                 });
-                crash::point("effect_prepared");
-                job
-            });
+            }
+            Some(Carrier::Provider) => {
+                let moment = Moment {
+                    at_ms: start.at,
+                    elapsed_ms: start.elapsed,
+                };
+                let of = start.clone();
+                self.providers.start(start, moment, move || {
+                    let made = arguments(&of, originals, &means);
+                    crash::point("effect_prepared");
+                    made
+                });
+            }
+            Some(Carrier::Process | Carrier::Kernel) | None => {
+                let cages = self.cages.clone();
+                self.door.start_with(start.seq, move || {
+                    let job = match start.probe {
+                        true => prepare_probe(&start, &means),
+                        false => prepare(&start, originals, &means, &runtime),
+                    };
+                    let job = job.and_then(|job| cages.cage(job, &start));
+                    crash::point("effect_prepared");
+                    job
+                });
+            }
         }
     }
 
     pub(crate) fn stop(&mut self, seq: u64) {
         self.means.calls.end(seq);
         let Some(at) = self.waiting.iter().position(|start| start.seq == seq) else {
-            return self.door.stop(seq, Duration::from_millis(limits::STOP_GRACE_MS));
+            let grace = Duration::from_millis(limits::STOP_GRACE_MS);
+            self.door.stop(seq, grace);
+            self.sessions.stop(seq, grace);
+            return self.providers.stop(seq);
         };
         self.waiting.remove(at);
         let message = "it was stopped while it waited for a free place, so nothing of it happened";
@@ -123,11 +184,24 @@ impl Effects {
     }
 }
 
-/// What stands in a record for arguments in a sealed blob. Whether they hold a probe is something the kernel decides
-/// from, so it stands beside the name.
-pub(crate) fn sealed(hash: &Hash, probe: bool) -> Json {
+impl Effects {
+    /// Interrupts the code of a command.
+    pub(crate) fn interrupt(&self, seq: u64) {
+        self.sessions.interrupt(seq);
+    }
+
+    /// A session is gone: its process ends.
+    pub(crate) fn end_session(&self, key: &Key) {
+        self.sessions.end(key);
+    }
+}
+
+/// What stands in a record for arguments in a sealed blob. Whether they hold a probe and may be repeated is something
+/// the kernel decides from, so it stands beside the name.
+pub(crate) fn sealed(hash: &Hash, probe: bool, idempotent: bool) -> Json {
+    let idempotent = if idempotent { r#","idempotent":true"# } else { "" };
     let probe = if probe { r#","probe":true"# } else { "" };
-    Json::from_canonical(&format!(r#"{{"$blob":"{hash}"{probe}}}"#))
+    Json::from_canonical(&format!(r#"{{"$blob":"{hash}"{idempotent}{probe}}}"#))
 }
 
 /// The arguments of an effect as they were decided: from the record, or from the blob it names.
@@ -146,15 +220,6 @@ fn unsealed(payload: &Json, blobs: &Blobs) -> Result<Value, Fault> {
     let bytes = blobs.get(&hash).map_err(|error| internal(error.to_string()))?;
     let bytes = bytes.ok_or_else(|| internal(format!("blob {hash} is gone")))?;
     serde_json::from_slice(&bytes).map_err(|error| internal(error.to_string()))
-}
-
-/// A command may have been accepted, or have brought its probe, under a daemon that ran programs without a cage.
-fn may_run(means: &Means) -> Result<(), Fault> {
-    if means.allow_uncaged {
-        return Ok(());
-    }
-    let message = "it was not run: it has no cage, and this daemon does not run programs without one";
-    Err(Fault::new(ErrorCode::UncagedRefused, message))
 }
 
 /// The probe of a command, which has all it needs in its own arguments. What is secret in the rest of the command
@@ -183,24 +248,48 @@ fn prepare_probe(start: &Start, means: &Means) -> Result<Job, Fault> {
     Job::from_payload(start.seq, start.effect, &probe, secrets)
 }
 
+/// The arguments of an effect with what memory kept of them, or as the record has them.
+fn whole(start: &Start, originals: Option<Originals>, means: &Means) -> Result<(Value, Vec<Secret>), Fault> {
+    if let Some(originals) = originals {
+        return Ok((originals.payload.to_value(), originals.secrets));
+    }
+    let payload = unsealed(&start.payload, &means.blobs)?;
+    let lost = match start.probe {
+        // A probe has all it needs in its own arguments.
+        true => payload.get("probe").is_some_and(redact::is_lost),
+        false => start.redacted || redact::is_lost(&payload),
+    };
+    if lost {
+        let message = "a secret given inline was lost when the daemon ended";
+        return Err(Fault::new(ErrorCode::SecretUnavailable, message));
+    }
+    Ok((payload, Vec::new()))
+}
+
+/// The same with personal values. References to secrets stay references.
+fn arguments(
+    start: &Start,
+    originals: Option<Originals>,
+    means: &Means,
+) -> Result<(Value, Vec<Secret>), Fault> {
+    let (mut payload, mut secrets) = whole(start, originals, means)?;
+    secrets.extend(means.personal.open_all(&start.caller.tenant, &mut payload)?);
+    Ok((payload, secrets))
+}
+
+/// The program of a command. In a cage, references to secrets stay what they are, and there is nothing to call back.
 fn prepare(
     start: &Start,
     originals: Option<Originals>,
     means: &Means,
     runtime: &tokio::runtime::Handle,
 ) -> Result<Job, Fault> {
-    let (payload, mut secrets) = match originals {
-        Some(originals) => (originals.payload.to_value(), originals.secrets),
-        None => {
-            let payload = unsealed(&start.payload, &means.blobs)?;
-            if start.redacted || redact::is_lost(&payload) {
-                let message = "a secret given inline was lost when the daemon ended";
-                return Err(Fault::new(ErrorCode::SecretUnavailable, message));
-            }
-            (payload, Vec::new())
-        }
-    };
+    if means.sandbox != Sandbox::None {
+        let (payload, secrets) = arguments(start, originals, means)?;
+        return Job::from_payload(start.seq, start.effect, &payload, secrets);
+    }
     // References first: a personal value that is spelt like one is no reference.
+    let (payload, mut secrets) = whole(start, originals, means)?;
     let (mut payload, resolved) = redact::resolve(&payload, &means.vault)?;
     secrets.extend(resolved);
     secrets.extend(means.personal.open_all(&start.caller.tenant, &mut payload)?);

@@ -10,11 +10,13 @@ use super::timers;
 use crate::access::calls::Calls;
 use crate::personal::Personal;
 use crate::redact::{self, Rules};
+use crate::sessions::Sessions;
 use actum_journal::{Blobs, Reader};
 use actum_kernel::State;
 use actum_model::contract::{Admission, Contract};
 use actum_model::envelope::Caller;
 use actum_model::input::{OverRate, Submit};
+use actum_model::worker::Sandbox;
 use actum_model::{Envelope, ErrorCode, Fault, Json, Response, limits, marks};
 use arc_swap::ArcSwap;
 use serde_json::Value;
@@ -66,7 +68,8 @@ pub(crate) struct Shared {
     pub(crate) rules: Arc<Rules>,
     pub(crate) history: super::history::History,
     pub(crate) realm: String,
-    pub(crate) allow_uncaged: bool,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) sessions: std::sync::OnceLock<Sessions>,
     pub(crate) calls: Calls,
     pub(crate) durability: &'static str,
     pub(crate) counters: Counters,
@@ -85,6 +88,34 @@ pub(crate) struct Counters {
 pub struct Core {
     pub(crate) inbox: mpsc::Sender<Msg>,
     pub(crate) shared: Arc<Shared>,
+}
+
+/// The handle of somebody the core itself holds: it does not keep the core alive.
+#[derive(Clone)]
+pub(crate) struct WeakCore {
+    pub(crate) inbox: mpsc::WeakSender<Msg>,
+    pub(crate) shared: std::sync::Weak<Shared>,
+}
+
+impl WeakCore {
+    /// The core, while it is there.
+    ///
+    /// # Errors
+    /// `SHUTTING_DOWN`.
+    pub(crate) fn upgrade(&self) -> Result<Core, Fault> {
+        let (inbox, shared) = (self.inbox.upgrade(), self.shared.upgrade());
+        match (inbox, shared) {
+            (Some(inbox), Some(shared)) => Ok(Core { inbox, shared }),
+            _ => Err(gone()),
+        }
+    }
+
+    /// Tells the engine's thread something, if it is there.
+    pub(crate) async fn send(&self, message: Msg) {
+        if let Some(inbox) = self.inbox.upgrade() {
+            let _ended = inbox.send(message).await;
+        }
+    }
 }
 
 impl Core {
@@ -133,12 +164,8 @@ impl Core {
             let fault = Fault::new(ErrorCode::ShuttingDown, "the daemon is draining");
             return refuse(reply, &envelope, fault);
         }
-        if !self.shared.allow_uncaged && envelope.kind.as_str() == "shell.run" {
-            let message = "`shell.run` has no cage in this version, and this daemon does not run without one";
-            return refuse(reply, &envelope, Fault::new(ErrorCode::UncagedRefused, message));
-        }
-        let checked = admit(&self.shared.rules, &envelope)
-            .and_then(|()| timers::check(&envelope, self.shared.allow_uncaged, &self.shared.rules));
+        let checked =
+            admit(&self.shared.rules, &envelope).and_then(|()| timers::check(&envelope, &self.shared.rules));
         if let Err(fault) = checked {
             return refuse(reply, &envelope, fault);
         }
@@ -231,11 +258,13 @@ impl Core {
         if !large || !envelope.contract().is_some_and(Contract::has_effect) {
             return Ok(payload);
         }
+        let contract = envelope.contract();
         let probe = payload.to_value().get("probe").is_some();
+        let idempotent = contract.is_some_and(|contract| contract.idempotent_with(&payload));
         let blobs = self.shared.blobs.clone();
         let put = tokio::task::spawn_blocking(move || blobs.put(payload.as_str().as_bytes())).await;
         match put {
-            Ok(Ok(hash)) => Ok(effects::sealed(&hash, probe)),
+            Ok(Ok(hash)) => Ok(effects::sealed(&hash, probe, idempotent)),
             Ok(Err(error)) => Err(Fault::new(
                 ErrorCode::Internal,
                 format!("the arguments were not sealed: {error}"),
@@ -342,6 +371,9 @@ impl Core {
     /// stopped by the process ending, and classified at the next boot.
     pub async fn close(&self) {
         self.drain();
+        if let Some(sessions) = self.shared.sessions.get() {
+            sessions.close().await;
+        }
         // A program that waits for an address waits for nothing now.
         self.shared.calls.answer_nowhere();
         let (done, closed) = oneshot::channel();

@@ -23,8 +23,10 @@ mod timers;
 mod warm;
 
 pub use crash::CRASH_POINTS;
+pub(crate) use handle::WeakCore;
 pub use handle::{Core, Published, ReplyTo};
 pub use keys::{DataKeys, random_bytes};
 pub use live::{Chunk, LiveRecord, OutputChunk};
 pub use open::{OpenFault, open};
 pub use options::CoreOptions;
+pub(crate) use thread::Msg;

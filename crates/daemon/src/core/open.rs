@@ -3,7 +3,7 @@
 use super::clock::Clocks;
 use super::crash;
 use super::effects::{self, Effects, Means};
-use super::handle::{Core, Counters, Published, Shared};
+use super::handle::{Core, Counters, Published, Shared, WeakCore};
 use super::history::{self, History};
 use super::keys::DataKeys;
 use super::mail::Mail;
@@ -13,10 +13,13 @@ use super::thread::{EngineThread, Msg};
 use super::ticker::Ticker;
 use super::{CoreOptions, random_bytes};
 use crate::access::calls::Calls;
+use crate::cage::Cages;
 use crate::door::{Door, DoorOptions};
 use crate::output::{Sink, WorkEvent};
 use crate::personal::Personal;
+use crate::providers::Providers;
 use crate::redact::{Rules, Vault};
+use crate::sessions::{Sessions, Starter};
 use actum_engine::{Clock, Engine, Recovery, summary};
 use actum_journal::{
     AppendError, Durability, FileError, FileStorage, OpenError, Opened, Options, RealmId, Storage,
@@ -26,6 +29,7 @@ use actum_model::event::Event;
 use actum_model::input::Boot;
 use actum_model::restore::Phase;
 use actum_model::{ErrorCode, Fault, Hash, Input, contract, limits};
+use actum_provider::Grants;
 use arc_swap::ArcSwap;
 use serde_json::Value;
 use std::os::unix::fs::DirBuilderExt;
@@ -133,12 +137,27 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
     }
     runtime.spawn(history::follow(Arc::downgrade(&shared)));
     let _warming = super::warm::start(shared.published.load_full());
+    let vault = Vault::new(options.data.join("secrets"));
+    let grants = Arc::new(grants(options)?);
+    let cages = Cages::new(
+        options.config.sandbox,
+        std::fs::canonicalize(&options.data)?,
+        Arc::clone(&grants),
+    );
+    let weak_core = WeakCore {
+        inbox: weak.clone(),
+        shared: Arc::downgrade(&shared),
+    };
+    let starter = Starter::new(cages.clone(), options.data.join("spool"))?;
+    let sessions = Sessions::new(runtime.clone(), sink.clone(), weak_core, starter);
+    let _first = shared.sessions.set(sessions.clone());
+    let providers = Providers::new(runtime.clone(), sink, grants, vault.clone()).map_err(OpenFault)?;
     let means = Means {
-        vault: Vault::new(options.data.join("secrets")),
+        vault,
         blobs: opened.blobs,
         personal,
         calls: shared.calls.clone(),
-        allow_uncaged: options.allow_uncaged,
+        sandbox: options.config.sandbox,
     };
     let core = Core {
         inbox,
@@ -152,7 +171,13 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
         writer: opened.writer,
         inbox: messages,
         shared,
-        effects: Effects::new(door, means, weak.clone(), runtime.clone()),
+        effects: Effects::new(
+            (door, sessions, providers),
+            cages,
+            means,
+            weak.clone(),
+            runtime.clone(),
+        ),
         snapshots: Snapshots {
             keeper: opened.keeper,
             tree: opened.tree,
@@ -181,6 +206,16 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
         .name("engine".into())
         .spawn(move || thread.run())?;
     Ok(core)
+}
+
+/// What is granted, with the data directory out of reach.
+fn grants(options: &CoreOptions) -> Result<Grants, OpenFault> {
+    let mut grants = options.grants.clone();
+    grants.hidden.push(std::fs::canonicalize(&options.data)?);
+    // What a killed daemon left half written was never seen by anybody.
+    let swept = actum_provider::file::sweep(&grants);
+    tracing::debug!(?swept, "looked for files of the run before");
+    Ok(grants)
 }
 
 fn rules(options: &CoreOptions) -> Result<Rules, Fault> {
@@ -295,7 +330,8 @@ fn shared(options: &CoreOptions, kept: Kept, clocks: Clocks, opened: &Opened, st
         blobs: opened.blobs.clone(),
         history,
         realm: opened.realm.to_string(),
-        allow_uncaged: options.allow_uncaged,
+        sandbox: options.config.sandbox,
+        sessions: std::sync::OnceLock::new(),
         calls: Calls::new(options.listens),
         durability: match options.durability {
             Durability::Strict => "strict",

@@ -1,7 +1,9 @@
 //! How a core is opened.
 
 use actum_journal::Durability;
+use actum_model::worker::Sandbox;
 use actum_model::{RealmConfig, limits};
+use actum_provider::Grants;
 use std::path::PathBuf;
 
 /// Options of [`super::open`].
@@ -21,8 +23,8 @@ pub struct CoreOptions {
     pub snapshot_every_records: u64,
     /// Remove segments that two snapshots cover.
     pub compact: bool,
-    /// Whether `shell.run` may run without a cage.
-    pub allow_uncaged: bool,
+    /// What commands may reach of this machine and of others. The data directory is never among it.
+    pub grants: Grants,
     /// Whether [`crate::transport::listen`] is to come: programs started before then wait for its address.
     pub listens: bool,
     /// Submissions per second and principal; 0: no limit.
@@ -40,13 +42,16 @@ impl CoreOptions {
     pub fn new(data: impl Into<PathBuf>) -> CoreOptions {
         CoreOptions {
             data: data.into(),
-            config: RealmConfig::default(),
+            config: RealmConfig {
+                sandbox: Sandbox::Full,
+                ..RealmConfig::default()
+            },
             durability: Durability::Strict,
             sync_interval_ms: 5,
             segment_bytes: limits::SEGMENT_BYTES,
             snapshot_every_records: limits::SNAPSHOT_EVERY_RECORDS,
             compact: false,
-            allow_uncaged: false,
+            grants: Grants::default(),
             listens: false,
             rate_per_second: limits::RATE_PER_SECOND,
             rate_burst: limits::RATE_BURST,

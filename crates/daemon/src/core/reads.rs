@@ -67,6 +67,10 @@ async fn answer(
         }
         "server.health" => Ok(health(shared)),
         "server.metrics" => Ok(metrics(shared, &published)),
+        "server.pool" => match shared.sessions.get() {
+            Some(sessions) => Ok(sessions.describe(tenant)),
+            None => Err(Fault::new(ErrorCode::ShuttingDown, "the daemon is starting")),
+        },
         "server.recovery" => Ok(recovery(shared, tenant)),
         "server.history" => {
             let (shared, tenant) = (Arc::clone(shared), tenant.clone());
@@ -244,8 +248,7 @@ pub(crate) fn health(shared: &Shared) -> Value {
         "version": env!("CARGO_PKG_VERSION"),
         "realm": shared.realm,
         "durability": shared.durability,
-        "cage": "none",
-        "uncagedAllowed": shared.allow_uncaged,
+        "sandbox": shared.sandbox.as_str(),
         "head": published.head,
         "term": published.state.term,
         "inDoubt": published.state.in_doubt().count(),

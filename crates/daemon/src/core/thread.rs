@@ -14,6 +14,7 @@ use actum_kernel::RecordHead;
 use actum_model::envelope::{Caller, Envelope};
 use actum_model::event::{Event, SnapshotTaken};
 use actum_model::input::Submit;
+use actum_model::worker::WorkerNews;
 use actum_model::{Body, ErrorCode, Fault, Input, Json, Response, Settlement, Stamped};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -43,6 +44,8 @@ pub(crate) enum Msg {
         offset: u64,
         data: String,
     },
+    /// Something happened to the process of a session.
+    Worker(Box<WorkerNews>),
     Tick,
     /// Under batched durability: make durable what was released relaxed.
     Sync,
@@ -200,6 +203,7 @@ impl EngineThread {
                     None,
                 )?;
             }
+            Msg::Worker(news) => self.decide(at, elapsed, Input::Worker(news), None)?,
             Msg::Tick => self.decide(at, elapsed, Input::Tick, None)?,
             Msg::Sync => {
                 let _committed = self.writer.sync_pending().map_err(|error| poisoned(&error))?;
@@ -328,6 +332,12 @@ impl EngineThread {
         }
         for seq in released.stops {
             self.effects.stop(seq);
+        }
+        for seq in released.interrupts {
+            self.effects.interrupt(seq);
+        }
+        for key in released.ended {
+            self.effects.end_session(&key);
         }
         self.effects.go_on();
         for (seq, doubt) in released.doubts {

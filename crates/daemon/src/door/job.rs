@@ -3,8 +3,10 @@
 //! What cannot be started is told with a sentence that names what is missing.
 
 use super::setup::{self, Launch, LaunchError};
+use crate::cage::{self, Caging};
 use crate::redact::{OutputRedactor, Secret};
 use actum_model::{ErrorCode, Fault, Hash};
+use actum_sandbox::Caged;
 use rustix::fs::{Access, access};
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsString};
@@ -37,6 +39,8 @@ pub struct Job {
     pub stdin: Option<String>,
     /// What must not be seen in its output.
     pub secrets: Vec<Secret>,
+    /// The cage it runs in; without one it has the daemon's own rights.
+    pub cage: Option<Box<Caging>>,
 }
 
 /// A new process and this side of its pipes.
@@ -45,6 +49,8 @@ pub(super) struct Process {
     pub(super) stdin: Option<OwnedFd>,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
+    /// The cage around it, of which `pid` is the init.
+    pub(super) caged: Option<Caged>,
 }
 
 impl Job {
@@ -54,11 +60,41 @@ impl Job {
     /// `SPAWN_FAILED` with what is missing. The message is redacted: a program name may hold a secret like any
     /// other argument.
     pub(super) fn spawn(&self) -> Result<Process, Fault> {
-        self.try_spawn().map_err(|message| {
+        let spawned = match &self.cage {
+            Some(cage) => self.spawn_caged(cage),
+            None => self
+                .try_spawn()
+                .map_err(|message| Fault::new(ErrorCode::SpawnFailed, message)),
+        };
+        spawned.map_err(|fault| Fault {
+            message: OutputRedactor::new(&self.secrets).text(&fault.message),
+            ..fault
+        })
+    }
+
+    fn spawn_caged(&self, cage: &Caging) -> Result<Process, Fault> {
+        let plain = |error: io::Error| {
             Fault::new(
                 ErrorCode::SpawnFailed,
-                OutputRedactor::new(&self.secrets).text(&message),
+                format!("the program has no pipes ({error})"),
             )
+        };
+        let stdin = if self.stdin.is_some() { pipe() } else { nothing() };
+        let ((stdin, ours), (stdout_ours, stdout), (stderr_ours, stderr)) = (
+            stdin.map_err(plain)?,
+            out().map_err(plain)?,
+            out().map_err(plain)?,
+        );
+        let stdio = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
+        let caged = cage.launcher.launch(&cage.spec, stdio);
+        let caged = caged.map_err(|refusal| cage::refused(&refusal))?;
+        let pid = caged.pid().map_or(0, |pid| pid.as_raw_nonzero().get());
+        Ok(Process {
+            pid,
+            stdin: ours,
+            stdout: stdout_ours,
+            stderr: stderr_ours,
+            caged: Some(caged),
         })
     }
 
@@ -102,6 +138,7 @@ impl Job {
             stdin: ours,
             stdout: stdout_ours,
             stderr: stderr_ours,
+            caged: None,
         })
     }
 

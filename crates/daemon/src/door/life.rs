@@ -94,6 +94,7 @@ async fn run(
     let ending = ending(stopped, &swept, inner.keeper.finish(started.main).await);
     let leftover = if stopped { 0 } else { swept.found };
     Report {
+        sandbox: started.sandbox,
         ending,
         ran,
         leftover,

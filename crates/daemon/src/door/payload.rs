@@ -32,6 +32,7 @@ impl Job {
             env: env(payload)?,
             stdin: text("stdin")?,
             secrets,
+            cage: None,
         })
     }
 }

@@ -24,6 +24,8 @@ pub(super) enum Ending {
 /// Everything a settlement is made of.
 #[derive(Debug)]
 pub(super) struct Report {
+    /// The cage it ran in.
+    pub(super) sandbox: Option<Value>,
     pub(super) ending: Ending,
     pub(super) ran: Duration,
     /// Processes that were still there when the main process had ended, and were ended then.
@@ -58,6 +60,9 @@ impl Report {
         }
         data.insert("stdout".into(), shape(sink, self.stdout).await);
         data.insert("stderr".into(), shape(sink, self.stderr).await);
+        if let Some(sandbox) = self.sandbox {
+            data.insert("sandbox".into(), sandbox);
+        }
         let fault = status.filter(|_| settled == SettledAs::Failed).map(failure);
         Settlement {
             settled,

@@ -8,16 +8,22 @@ use super::order::StopOrder;
 use super::procfs;
 use super::reaper::STRANGER;
 use super::tree::Name;
+use crate::cage;
 use actum_model::{ErrorCode, Fault};
+use actum_sandbox::{Caged, Exit};
 use rustix::process::{PidfdFlags, Signal, pidfd_open};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::{Arc, mpsc};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
+
+/// How long the end of a cage may take once its init was killed.
+const CAGE_END: Duration = Duration::from_millis(500);
 
 /// What the thread is asked to do.
 pub(super) enum Task {
@@ -42,6 +48,8 @@ pub(super) struct Started {
     pub(super) stdin: Option<OwnedFd>,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
+    /// The cage in force, where it has one.
+    pub(super) sandbox: Option<Value>,
 }
 
 /// Whose processes are meant.
@@ -89,6 +97,8 @@ pub(super) struct Main {
     pub(super) mark: String,
     /// Members of its tree seen so far.
     pub(super) known: BTreeSet<Name>,
+    /// The cage around it. Dropping it ends everything in it.
+    pub(super) caged: Option<Caged>,
 }
 
 /// The state of the thread.
@@ -179,12 +189,17 @@ impl Warden {
         let at = Instant::now();
         let process = job.spawn()?;
         let main = process.pid;
+        let sandbox = process
+            .caged
+            .as_ref()
+            .map(|caged| cage::in_force(caged.enforced()));
         // Nobody has reaped it yet, so its number means it even if it has ended already.
         let name = (main, procfs::read(main).map_or(0, |proc| proc.start));
         let entry = Main {
             name,
             mark: job.effect.to_string(),
             known: BTreeSet::new(),
+            caged: process.caged,
         };
         self.mains.insert(main, entry);
         let opened = procfs::pid(main).map(|pid| pidfd_open(pid, PidfdFlags::NONBLOCK));
@@ -200,6 +215,7 @@ impl Warden {
             stdin: process.stdin,
             stdout: process.stdout,
             stderr: process.stderr,
+            sandbox,
         }))
     }
 
@@ -211,8 +227,32 @@ impl Warden {
         self.finish(main);
     }
 
+    /// How a program ended, told by the init of its cage. A cage that still stands is ended first.
+    fn finish_caged(&mut self, main: i32, mut caged: Caged) -> Option<ExitStatus> {
+        match caged.end(CAGE_END) {
+            Ok(true) => {}
+            Ok(false) | Err(_) => {
+                self.abandoned.insert(main);
+                // Waiting for what does not end would stop every other command.
+                std::mem::forget(caged);
+                return None;
+            }
+        }
+        match caged.wait() {
+            Ok(Exit::Code(code)) => Some(ExitStatus::from_raw((code & 0xff) << 8)),
+            Ok(Exit::Signal(signal)) => Some(ExitStatus::from_raw(signal & 0x7f)),
+            Err(error) => {
+                tracing::error!(%error, main, "the end of a cage cannot be read");
+                None
+            }
+        }
+    }
+
     fn finish(&mut self, main: i32) -> Option<ExitStatus> {
-        self.mains.remove(&main)?;
+        let entry = self.mains.remove(&main)?;
+        if let Some(caged) = entry.caged {
+            return self.finish_caged(main, caged);
+        }
         match procfs::reap(main) {
             Ok(Some(status)) => Some(ExitStatus::from_raw(status.as_raw())),
             Ok(None) => {

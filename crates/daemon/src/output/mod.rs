@@ -139,6 +139,14 @@ impl Sink {
         self.tell(WorkEvent::Settled { seq, settlement });
     }
 
+    /// Seals bytes as a blob. Blocks.
+    ///
+    /// # Errors
+    /// When they cannot be kept.
+    pub(crate) fn seal_now(&self, bytes: &[u8]) -> Result<Hash, String> {
+        (self.seal)(bytes)
+    }
+
     /// Seals bytes as a blob.
     ///
     /// # Errors

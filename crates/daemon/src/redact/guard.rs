@@ -6,6 +6,7 @@ use super::rules::{Pattern, Rules};
 use super::stream::OutputRedactor;
 use super::{Secret, text_marker};
 use actum_record::redact::Class;
+use serde_json::Value;
 use std::sync::Arc;
 
 /// Longest piece of a line that an operator's expressions see at once. A find that crosses the end of one is missed.
@@ -66,6 +67,20 @@ impl OutputGuard {
         whole.push(text.as_bytes(), &mut out);
         out.extend(whole.finish());
         String::from_utf8_lossy(&out).into_owned()
+    }
+
+    /// A document with every text in it, names of members included.
+    #[must_use]
+    pub fn value(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.text(&text)),
+            Value::Array(items) => items.into_iter().map(|item| self.value(item)).collect(),
+            Value::Object(members) => members
+                .into_iter()
+                .map(|(name, member)| (self.text(&name), self.value(member)))
+                .collect(),
+            plain @ (Value::Null | Value::Bool(_) | Value::Number(_)) => plain,
+        }
     }
 
     fn rest(&mut self, mut bytes: Vec<u8>, last: bool, out: &mut Vec<u8>) {

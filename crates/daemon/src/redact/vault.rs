@@ -52,6 +52,30 @@ impl Vault {
         Ok(value)
     }
 
+    /// The hosts a secret is bound to: the lines of the file `NAME.hosts` beside it, `HOST` or `HOST:PORT` each. None
+    /// where there is no such file.
+    ///
+    /// # Errors
+    /// `SECRET_UNAVAILABLE` for what is no name, or a file that cannot be read.
+    pub fn hosts(&self, name: &str) -> Result<Vec<String>, Fault> {
+        if !is_name(name) {
+            return Err(unavailable("expected the name of a secret".to_owned()));
+        }
+        let path = self.folder.join(format!("{name}.hosts"));
+        match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                let lines = text.lines().map(str::trim);
+                let hosts = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+                Ok(hosts.map(str::to_lowercase).collect())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(unavailable(format!(
+                "`{}` cannot be read ({error})",
+                path.display()
+            ))),
+        }
+    }
+
     fn read(&self, name: &str) -> Result<String, Fault> {
         let path = self.folder.join(name);
         let failed = |error: io::Error| match error.kind() {

@@ -5,7 +5,6 @@ use super::Inner;
 use super::live::Live;
 use actum_model::ids::SessionId;
 use actum_model::limits::{ID_CHARS_MAX, WAIT_MS_MAX};
-use actum_model::response::fault_json;
 use actum_model::{Body, Caller, Envelope, ErrorCode, Fault, Response};
 use actum_worker::protocol::{CapabilityError, CapabilityRequest};
 use serde_json::{Map, Value, json};
@@ -14,7 +13,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Kinds that code may call. What is about the session itself or about the server is not among them.
-const CALLABLE: [&str; 7] = ["file.", "http.", "promise.", "shell.", "system.", "time.", "command."];
+const CALLABLE: [&str; 7] = [
+    "file.", "http.", "promise.", "shell.", "system.", "time.", "command.",
+];
 
 /// Where a call comes from.
 pub(super) struct From {
@@ -86,19 +87,21 @@ async fn call(inner: &Inner, from: &From, request: &CapabilityRequest, number: u
 
 /// Waits for a promise as long as the code waits for it: longer than one read may.
 async fn settled(inner: &Inner, from: &From, request: &CapabilityRequest) -> Result<Value, Fault> {
-    let until = request.timeout_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
+    let until = request
+        .timeout_ms
+        .map(|ms| Instant::now() + Duration::from_millis(ms));
     loop {
         let left = until.map_or(WAIT_MS_MAX, |until| {
             let left = until.saturating_duration_since(Instant::now()).as_millis();
-            u64::try_from(left).unwrap_or(WAIT_MS_MAX)
+            u64::try_from(left).unwrap_or(u64::MAX)
         });
         let mut payload = request.payload.clone();
         if let Value::Object(members) = &mut payload {
             members.insert("waitMs".into(), left.min(WAIT_MS_MAX).into());
         }
         match submit(inner, from, envelope("promise.await", &from.session, &payload)).await {
-            Err(fault) if fault.code == ErrorCode::WaitTimeout && left > WAIT_MS_MAX.min(left) => {}
-            Err(fault) if fault.code == ErrorCode::WaitTimeout && until.is_none() => {}
+            Err(fault) if fault.code == ErrorCode::WaitTimeout && (until.is_none() || left > WAIT_MS_MAX) => {
+            }
             other => return other,
         }
     }
@@ -166,20 +169,18 @@ async fn submit(inner: &Inner, from: &From, envelope: Map<String, Value>) -> Res
     answer(core.call(&from.caller, envelope).await)
 }
 
-/// The data of a response, or what went wrong.
+/// The data of a response, or what went wrong. A program that ended with a failure of its own is a result: its exit
+/// code and output are in the data.
 fn answer(response: Response) -> Result<Value, Fault> {
     if let Some(fault) = response.fault() {
-        return Err(fault.clone());
+        return match (&response.body, fault.code) {
+            (Body::Finished { data: Some(data), .. }, ErrorCode::CommandFailed) => Ok(data.to_value()),
+            _ => Err(fault.clone()),
+        };
     }
     match response.body {
         Body::Finished { data, .. } => Ok(data.map_or(Value::Null, |data| data.to_value())),
-        Body::Read(data) => Ok(data),
+        Body::Read(data) => Ok(data.to_value()),
         _ => Ok(Value::Null),
     }
-}
-
-/// A fault as code sees it, for tests of the form.
-#[expect(dead_code, reason = "the form of an error is shared with the wire")]
-fn wire(fault: &Fault) -> Value {
-    fault_json(fault)
 }

@@ -91,7 +91,10 @@ async fn run(
     };
     match ended {
         Ok(ended) => outcome::settle(&inner.sink, ended, &guard, sandbox, by_stop).await,
-        Err(_) => failed(Fault::new(ErrorCode::SessionLost, "the session ended while it ran")),
+        Err(_) => failed(Fault::new(
+            ErrorCode::SessionLost,
+            "the session ended while it ran",
+        )),
     }
 }
 
@@ -145,15 +148,18 @@ async fn live(inner: &Arc<Inner>, key: &Key, start: &Start) -> Result<(Arc<Live>
         (Some(Worker::Live(_)), _) => return Err(gone()),
         (Some(Worker::Lost { .. }) | None, _) => {}
     }
-    let place = inner.places.of_session(key, session).await?;
+    let place = inner.starter.places().of_session(key, session).await?;
     let order = Order::of_session(key, session, place);
     let running = inner.starter.start(order).await?;
     let live = Arc::new(Live::new(running.session, start.effect, session.generation));
     inner.live().insert(key.clone(), Arc::clone(&live));
     tell_started(inner, key, &live, &running.sandbox).await;
-    inner
-        .runtime
-        .spawn(read(Arc::clone(inner), key.clone(), Arc::clone(&live), running.events));
+    inner.runtime.spawn(read(
+        Arc::clone(inner),
+        key.clone(),
+        Arc::clone(&live),
+        running.events,
+    ));
     Ok((live, Some(running.sandbox)))
 }
 
@@ -168,16 +174,24 @@ async fn reset(inner: &Arc<Inner>, key: &Key) -> Result<Value, Fault> {
 
 async fn checkpoint(inner: &Arc<Inner>, key: &Key, start: &Start) -> Result<Value, Fault> {
     let (live, _) = live(inner, key, start).await?;
-    let saved = live.session.checkpoint(&start.identity.public_id().to_string()).await;
+    let saved = live
+        .session
+        .checkpoint(&start.identity.public_id().to_string())
+        .await;
     let saved = saved.map_err(|error| refused(&error))?;
     let hash = inner.sink.seal(saved.data.to_vec()).await;
     let hash = hash.map_err(|error| Fault::new(ErrorCode::Internal, format!("it was not kept: {error}")))?;
-    Ok(json!({"checkpoint": hash.to_string(), "blob": hash.to_string(), "saved": saved.saved,
-        "skipped": skipped(&saved.skipped)}))
+    Ok(
+        json!({"checkpoint": hash.to_string(), "blob": hash.to_string(), "saved": saved.saved,
+        "skipped": skipped(&saved.skipped)}),
+    )
 }
 
 async fn restore(inner: &Arc<Inner>, key: &Key, start: &Start, arguments: &Value) -> Result<Value, Fault> {
-    let named = arguments.get("checkpoint").and_then(Value::as_str).unwrap_or_default();
+    let named = arguments
+        .get("checkpoint")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let hash = named.parse().map_err(|_| {
         let message = format!("/payload/checkpoint: expected 64 hex digits, got `{named}`");
         Fault::new(ErrorCode::InvalidInput, message)

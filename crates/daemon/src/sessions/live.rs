@@ -8,7 +8,7 @@ use crate::core::Msg;
 use crate::output::{Capture, Captured, Shown, Stream, WorkEvent};
 use crate::redact::OutputGuard;
 use actum_model::hash::Hash;
-use actum_model::ids::{SessionId, Tenant};
+use actum_model::ids::SessionId;
 use actum_model::worker::{WorkerChange, WorkerNews};
 use actum_model::{Caller, Json};
 use actum_worker::protocol;
@@ -112,10 +112,10 @@ impl Live {
         self.executions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn describe(&self, tenant: &Tenant, session: &SessionId) -> Value {
+    pub(super) fn describe(&self, session: &SessionId) -> Value {
         let heartbeat = *self.heartbeat.lock().unwrap_or_else(PoisonError::into_inner);
         let beat = heartbeat.unwrap_or_default();
-        json!({"tenant": tenant.as_str(), "sessionId": session.as_str(), "generation": self.generation,
+        json!({"sessionId": session.as_str(), "generation": self.generation,
             "pid": self.session.pid(), "worker": self.session.worker().worker, "residentBytes": beat.rss_bytes,
             "names": beat.names})
     }
@@ -126,9 +126,12 @@ pub(super) async fn read(inner: Arc<Inner>, key: Key, live: Arc<Live>, mut event
     // The execution whose events come now is held outside the map, so that waiting for room blocks nobody.
     let mut current: Option<(String, Execution)> = None;
     loop {
-        let due = current
-            .as_ref()
-            .and_then(|(_, running)| [running.stdout.due(), running.stderr.due()].into_iter().flatten().min());
+        let due = current.as_ref().and_then(|(_, running)| {
+            [running.stdout.due(), running.stderr.due()]
+                .into_iter()
+                .flatten()
+                .min()
+        });
         let event = tokio::select! {
             biased;
             event = events.next() => event,
@@ -214,9 +217,11 @@ async fn take(inner: &Arc<Inner>, live: &Arc<Live>, id: &str, running: &mut Exec
         Event::Display { data, .. } => {
             // What was written before it is told before it.
             flush(running).await;
-            let bundle = outcome::clean(outcome::bundle(&data), &running.guard);
+            let bundle = running.guard.value(outcome::bundle(&data));
             let bytes = bundle.to_string().len();
-            if running.displays.len() < DISPLAYS_KEPT_MAX && running.display_bytes + bytes <= DISPLAY_BYTES_KEPT_MAX {
+            if running.displays.len() < DISPLAYS_KEPT_MAX
+                && running.display_bytes + bytes <= DISPLAY_BYTES_KEPT_MAX
+            {
                 running.display_bytes += bytes;
                 running.displays.push(bundle.clone());
             } else {
@@ -227,7 +232,9 @@ async fn take(inner: &Arc<Inner>, live: &Arc<Live>, id: &str, running: &mut Exec
                 shown: Shown::Display(bundle),
             });
         }
-        Event::Progress { step, total, text, .. } => {
+        Event::Progress {
+            step, total, text, ..
+        } => {
             let text = text.map(|text| running.guard.text(&text));
             inner.sink.tell(WorkEvent::Shown {
                 seq: running.seq,

@@ -11,8 +11,8 @@ mod outcome;
 mod place;
 mod start;
 
-pub(crate) use place::Places;
-pub(crate) use start::{Starter, Workers};
+pub(crate) use place::{Place, Places};
+pub(crate) use start::Starter;
 
 use crate::core::WeakCore;
 use crate::output::Sink;
@@ -43,7 +43,6 @@ struct Inner {
     sink: Sink,
     core: WeakCore,
     starter: Starter,
-    places: Places,
     live: Mutex<BTreeMap<Key, Arc<Live>>>,
     /// Commands that are carried out, each with where to ask for its stop.
     running: Mutex<BTreeMap<u64, Running>>,
@@ -59,14 +58,13 @@ struct Running {
 
 impl Sessions {
     /// No session lives yet.
-    pub(crate) fn new(runtime: Handle, sink: Sink, core: WeakCore, starter: Starter, places: Places) -> Sessions {
+    pub(crate) fn new(runtime: Handle, sink: Sink, core: WeakCore, starter: Starter) -> Sessions {
         Sessions {
             inner: Arc::new(Inner {
                 runtime,
                 sink,
                 core,
                 starter,
-                places,
                 live: Mutex::default(),
                 running: Mutex::default(),
             }),
@@ -124,7 +122,9 @@ impl Sessions {
     pub(crate) fn interrupt(&self, seq: u64) {
         let found = {
             let running = self.inner.running();
-            running.get(&seq).map(|running| (running.key.clone(), running.id.clone()))
+            running
+                .get(&seq)
+                .map(|running| (running.key.clone(), running.id.clone()))
         };
         let Some((key, id)) = found else { return };
         let Some(live) = self.inner.live().get(&key).cloned() else {
@@ -145,14 +145,16 @@ impl Sessions {
             if let Some(live) = live {
                 live.session.shutdown().await;
             }
-            inner.places.forget(&key, generation).await;
+            inner.starter.places().forget(&key, generation).await;
         });
     }
 
     /// Ends every process and returns when they have ended.
     pub(crate) async fn close(&self) {
         for running in self.inner.running().values() {
-            running.stop.send_replace(Some(Duration::from_millis(limits::STOP_GRACE_MS)));
+            running
+                .stop
+                .send_replace(Some(Duration::from_millis(limits::STOP_GRACE_MS)));
         }
         let all: Vec<Arc<Live>> = std::mem::take(&mut *self.inner.live()).into_values().collect();
         for live in all {
@@ -161,11 +163,12 @@ impl Sessions {
         self.inner.starter.close().await;
     }
 
-    /// What the sessions use, for `server.pool`.
-    pub(crate) fn describe(&self) -> Value {
+    /// What the sessions of a tenant use, for `server.pool`.
+    pub(crate) fn describe(&self, tenant: &Tenant) -> Value {
         let live: Vec<Value> = {
             let live = self.inner.live();
-            live.iter().map(|((tenant, session), live)| live.describe(tenant, session)).collect()
+            let own = live.iter().filter(|((of, _), _)| of == tenant);
+            own.map(|((_, session), live)| live.describe(session)).collect()
         };
         serde_json::json!({"sessions": live, "pool": self.inner.starter.describe()})
     }

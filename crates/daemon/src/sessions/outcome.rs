@@ -36,7 +36,11 @@ pub(super) async fn settle(
         }
     }
     if settled != SettledAs::Succeeded {
-        let session = if ended.outcome.session_kept { "kept" } else { "lost" };
+        let session = if ended.outcome.session_kept {
+            "kept"
+        } else {
+            "lost"
+        };
         data.insert("session".into(), session.into());
     }
     data.insert("stdout".into(), shape(sink, ended.stdout).await);
@@ -66,7 +70,7 @@ fn told(
     match &outcome.ending {
         Ending::Succeeded(success) => {
             if let Some(value) = &success.value {
-                data.insert("value".into(), clean(value.clone(), guard));
+                data.insert("value".into(), guard.value(value.clone()));
             }
             if let Some(why) = &success.value_omitted {
                 data.insert("valueOmitted".into(), why.as_str().into());
@@ -89,7 +93,10 @@ fn told(
         Ending::Lost(_) if by_stop => (SettledAs::Stopped, None),
         Ending::Lost(reason) => (
             SettledAs::Failed,
-            Some(Fault::new(ErrorCode::WorkerFailed, guard.text(&reason.to_string()))),
+            Some(Fault::new(
+                ErrorCode::WorkerFailed,
+                guard.text(&reason.to_string()),
+            )),
         ),
     }
 }
@@ -141,30 +148,4 @@ pub(super) fn bundle(data: &BTreeMap<String, Mime>) -> Value {
         (mime.clone(), content)
     });
     Value::Object(members.collect())
-}
-
-/// The same with every text redacted.
-pub(super) fn clean(mut value: Value, guard: &OutputGuard) -> Value {
-    scrub(&mut value, guard);
-    value
-}
-
-fn scrub(value: &mut Value, guard: &OutputGuard) {
-    match value {
-        Value::String(text) => *text = guard.text(text),
-        Value::Array(items) => items.iter_mut().for_each(|item| scrub(item, guard)),
-        Value::Object(members) => {
-            let names: Vec<String> = members.keys().cloned().collect();
-            for name in names {
-                let safe = guard.text(&name);
-                if safe != name
-                    && let Some(member) = members.remove(&name)
-                {
-                    members.insert(safe, member);
-                }
-            }
-            members.values_mut().for_each(|member| scrub(member, guard));
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
 }

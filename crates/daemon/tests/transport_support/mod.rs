@@ -52,7 +52,7 @@ impl Daemon {
         let data = tempfile::tempdir().unwrap();
         let mut options = CoreOptions::new(data.path());
         options.segment_bytes = 4 * 1024 * 1024;
-        options.allow_uncaged = true;
+        options.config.sandbox = actum_model::worker::Sandbox::None;
         change(&mut options);
         let core = open(&options).unwrap();
         let access = Access::new(mode, data.path(), &["actum.example".to_owned()]);

@@ -102,7 +102,9 @@ impl Decider<'_> {
                 self.finish(seq, Outcome::TimedOut, data, Some(fault));
             }
             (_, Some(StopReason::Timeout)) => self.doubt(seq, Doubt::TimeoutAfterDispatch, data),
-            (_, Some(StopReason::Cancel { .. }) | None) => self.doubt(seq, Doubt::CancelAfterDispatch, data),
+            (_, Some(StopReason::Cancel { .. })) => self.doubt(seq, Doubt::CancelAfterDispatch, data),
+            // Nobody stopped it: whoever carried it out lost sight of it.
+            (_, None) => self.doubt(seq, Doubt::AnswerLost, data),
         }
     }
 

@@ -129,7 +129,7 @@ fn give_up(ground: &Ground, keeps: &[u32]) -> Result<Result<u32, String>, Refusa
     };
     if !sabotaged(Layer::Seccomp) {
         if keeps.is_empty() {
-            seccomp::install(&seccomp::stage(ground.plan.spec.may_connect())?)?;
+            seccomp::install(&seccomp::stage(ground.plan.spec.may_connect()))?;
         }
         seccomp::install(&seccomp::bulk()?)?;
     }

@@ -67,26 +67,10 @@ fn prepare(socket: &OwnedFd) -> Result<(), Refusal> {
     }
     let plan = read_plan(given.remove(0))?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    let group = if plan.sabotage.contains(&Layer::Cgroup) {
-        Err("left out".to_owned())
-    } else {
-        cgroup::enter(&plan.spec.limits)
-    };
-    let made = build(plan, socket, given, &group);
-    if made.is_err()
-        && let Ok(group) = &group
-    {
-        cgroup::remove(&group.folders);
-    }
-    made
+    build(plan, socket, given)
 }
 
-fn build(
-    plan: Plan,
-    socket: &OwnedFd,
-    mut given: Vec<OwnedFd>,
-    group: &Result<Group, String>,
-) -> Result<(), Refusal> {
+fn build(plan: Plan, socket: &OwnedFd, mut given: Vec<OwnedFd>) -> Result<(), Refusal> {
     let is_root = groundwork::is_real_root();
     let identity = groundwork::identity(&plan.spec, is_root)?;
     let mut opener = Opener::new(identity);
@@ -103,6 +87,12 @@ fn build(
     let broker = match broker {
         Some(listen) if is_root => broker::fork_outside(&listen, identity)?,
         other => other,
+    };
+    // After the broker, which outlives the cage by a moment and would hold its group.
+    let group = if plan.sabotage.contains(&Layer::Cgroup) {
+        Err("left out".to_owned())
+    } else {
+        cgroup::enter(&plan.spec.limits)
     };
     if is_root {
         sys::become_user(identity.uid, identity.gid).step("becoming an ordinary user")?;
@@ -124,7 +114,13 @@ fn build(
         host,
         broker,
     };
-    bear(ground, (identity.uid, identity.gid))
+    let born = bear(ground, (identity.uid, identity.gid));
+    if born.is_err()
+        && let Ok(group) = &group
+    {
+        cgroup::remove(&group.folders);
+    }
+    born
 }
 
 /// Makes the namespaces with their init, which waits until its users are mapped.

@@ -78,9 +78,9 @@ pub fn folder() -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
-/// A program that writes a folder at `/work`.
+/// A program that writes a folder at `/here`.
 pub fn at_work(argv: Vec<String>, folder: &Path) -> Spec {
-    Spec::workspace(argv, folder, Path::new("/work"))
+    Spec::workspace(argv, folder, Path::new("/here"))
 }
 
 /// Whether the tests run as root.

@@ -412,7 +412,8 @@ fn settles_as(settled: SettledAs, stopping: Option<&StopReason>, harmless: bool)
         (SettledAs::Stopped, Some(StopReason::Cancel { .. })) => Ok(Outcome::Cancelled),
         (SettledAs::Stopped, Some(StopReason::Timeout)) if harmless => Ok(Outcome::TimedOut),
         (_, Some(StopReason::Timeout)) => Err(Doubt::TimeoutAfterDispatch),
-        (_, Some(StopReason::Cancel { .. }) | None) => Err(Doubt::CancelAfterDispatch),
+        (_, Some(StopReason::Cancel { .. })) => Err(Doubt::CancelAfterDispatch),
+        (_, None) => Err(Doubt::AnswerLost),
     }
 }
 

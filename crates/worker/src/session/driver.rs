@@ -336,8 +336,10 @@ impl Driver {
     }
 
     fn tell(&mut self, event: Event, cost: Cost) -> Result<(), EndReason> {
-        if let Event::Finished(outcome) = &event {
-            self.cancels.remove(&outcome.execution);
+        match &event {
+            Event::Finished(outcome) => drop(self.cancels.remove(&outcome.execution)),
+            Event::Heartbeat(beat) => self.taken.rss.store(beat.rss_bytes, Ordering::Relaxed),
+            _ => {}
         }
         match self.taken.book(cost) {
             Booked::Dropped => Ok(()),
@@ -377,7 +379,7 @@ impl Driver {
             // It waits behind another one, which must not be killed for it: its time begins when its turn comes.
             match self.cancels.get_mut(&id) {
                 Some((until, grace)) if self.book.is_open(&id) => {
-                    *until = now + (*grace).max(Duration::from_millis(100))
+                    *until = now + (*grace).max(Duration::from_millis(100));
                 }
                 _ => {
                     self.cancels.remove(&id);

@@ -108,6 +108,7 @@ pub(super) struct Taken {
     kept: AtomicU64,
     loose: AtomicU64,
     heartbeat_waits: AtomicBool,
+    pub(super) rss: AtomicU64,
     pub(super) gone: AtomicBool,
     pub(super) notify: Notify,
 }

@@ -90,6 +90,7 @@ impl Execute {
 pub struct Session {
     commands: mpsc::UnboundedSender<Command>,
     worker: Arc<WorkerHello>,
+    taken: Arc<event::Taken>,
     pid: u32,
 }
 
@@ -102,9 +103,11 @@ pub async fn start(running: Running, options: Options) -> Result<(Session, Event
     let (driver, worker, events) = Driver::introduce(running, options).await?;
     let (commands, inbox) = mpsc::unbounded_channel();
     tokio::spawn(driver.run(inbox));
+    let taken = Arc::clone(&events.taken);
     let session = Session {
         commands,
         worker: Arc::new(worker),
+        taken,
         pid,
     };
     Ok((session, events))
@@ -121,6 +124,18 @@ impl Session {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Whether the session goes on.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        !self.commands.is_closed()
+    }
+
+    /// Resident memory of the worker by its last heartbeat, in bytes; 0 before the first.
+    #[must_use]
+    pub fn rss_bytes(&self) -> u64 {
+        self.taken.rss.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Whether the worker offers a capability.
@@ -267,7 +282,7 @@ impl Session {
             .await?
         {
             book::Reply::Checkpoint(checkpoint) => Ok(checkpoint),
-            book::Reply::Failed(failure) => Err(SessionError::Failed(failure)),
+            book::Reply::Failed(failure) => Err(SessionError::Failed(Box::new(failure))),
             book::Reply::Restored(_) => Err(SessionError::Id(id.to_owned())),
         }
     }
@@ -285,7 +300,7 @@ impl Session {
         };
         match self.request(id, &message, true).await? {
             book::Reply::Restored(restored) => Ok(restored),
-            book::Reply::Failed(failure) => Err(SessionError::Failed(failure)),
+            book::Reply::Failed(failure) => Err(SessionError::Failed(Box::new(failure))),
             book::Reply::Checkpoint(_) => Err(SessionError::Id(id.to_owned())),
         }
     }
@@ -304,15 +319,13 @@ impl Session {
     ) -> Result<book::Reply, SessionError> {
         let frame = encode(message).map_err(SessionError::Refused)?;
         let id = id.to_owned();
-        let answer = self
-            .ask(|reply| Command::Request {
-                id,
-                frame,
-                restore,
-                reply,
-            })
-            .await?;
-        answer
+        self.ask(|reply| Command::Request {
+            id,
+            frame,
+            restore,
+            reply,
+        })
+        .await?
     }
 
     async fn send(&self, message: &ToWorker) -> Result<(), SessionError> {

@@ -149,5 +149,5 @@ pub enum SessionError {
     },
     /// The worker could not do it.
     #[error("{} ({})", .0.message, .0.code)]
-    Failed(Failure),
+    Failed(Box<Failure>),
 }

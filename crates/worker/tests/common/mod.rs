@@ -1,5 +1,11 @@
 //! A worker as a child, and a session over it with the shortest way to say things.
 #![allow(dead_code, reason = "every test binary uses its own part of this")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking"
+)]
 
 use actum_worker::process::direct;
 use actum_worker::protocol::Stream;

@@ -307,6 +307,19 @@ pub const CONTRACTS: &[Contract] = &[
         ..READ
     },
     Contract {
+        kind: "server.pool",
+        about: "Tells which processes serve sessions, and what the pool they come from does.",
+        output: &[
+            required(
+                "sessions",
+                Shape::Any(usize::MAX),
+                "Sessions whose process lives.",
+            ),
+            required("pool", Shape::Any(usize::MAX), "The pool."),
+        ],
+        ..READ
+    },
+    Contract {
         kind: "server.recovery",
         about: "Tells what the last boot found and how it took it up.",
         output: &[required(

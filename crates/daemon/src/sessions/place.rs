@@ -1,0 +1,301 @@
+//! Which folders a session's programs see, from what the session is for and what the operator granted.
+//!
+//! A private workspace lies in the data directory and goes with its session. Everything else must be granted.
+
+use super::Key;
+use actum_kernel::Session;
+use actum_model::{ErrorCode, Fault, Json};
+use actum_provider::Grants;
+use actum_provider::grants::{FileGrant, Reach};
+use actum_sandbox::{Access, Mount, Profile};
+use serde_json::{Value, json};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where a session's workspace is seen in its cage.
+pub(crate) const WORK: &str = "/work";
+/// Where its other folders are seen, by number from 1.
+pub(crate) const FOLDERS: &str = "/folders";
+
+/// The folders of one session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// What the mounts must agree with.
+    pub(crate) profile: Profile,
+    /// Folders of the host and where they are seen.
+    pub(crate) mounts: Vec<Mount>,
+    /// The workspace on the host, if there is one.
+    pub(crate) workspace: Option<PathBuf>,
+    /// The same, where it is the session's own and goes with it.
+    pub(crate) private: Option<PathBuf>,
+}
+
+impl Place {
+    /// Whether a folder is the session's own, and not one of the user's.
+    pub(crate) fn is_private(&self, mount: &Mount) -> bool {
+        self.private.as_ref() == Some(&mount.host)
+    }
+
+    /// What the record says of it.
+    pub(crate) fn describe(&self) -> Value {
+        let mounts: Vec<Value> = self
+            .mounts
+            .iter()
+            .map(|mount| json!({"path": mount.host, "at": mount.at, "write": mount.access == Access::Write}))
+            .collect();
+        json!({"profile": self.profile, "folders": mounts})
+    }
+}
+
+/// Makes places. Clones share the grants.
+#[derive(Clone)]
+pub(crate) struct Places {
+    /// The data directory. Where a folder holds it, it is covered.
+    data: PathBuf,
+    grants: Arc<Grants>,
+}
+
+impl Places {
+    /// Private workspaces go to the data directory, which no program sees otherwise.
+    pub(crate) fn new(data: PathBuf, grants: Arc<Grants>) -> Places {
+        Places { data, grants }
+    }
+
+    /// What covers the data directory in a cage that shows these folders: an empty one.
+    ///
+    /// # Errors
+    /// `INTERNAL` where the empty folder cannot be made.
+    pub(crate) fn cover(&self, mounts: &[Mount]) -> Result<Vec<Mount>, Fault> {
+        let held = mounts.iter().filter_map(|mount| {
+            let inner = self.data.strip_prefix(&mount.host).ok()?;
+            Some(mount.at.join(inner))
+        });
+        let held: Vec<PathBuf> = held.collect();
+        if held.is_empty() {
+            return Ok(Vec::new());
+        }
+        let empty = self.data.join("empty");
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(&empty)
+            .map_err(|error| Fault::new(ErrorCode::Internal, format!("no empty folder ({error})")))?;
+        Ok(held.into_iter().map(|at| Mount::read(&empty, at)).collect())
+    }
+
+    /// The place of a session. Makes its private workspace if it has none yet.
+    ///
+    /// # Errors
+    /// `NOT_GRANTED`, `INVALID_INPUT` for what is no folder, `INTERNAL` where the workspace cannot be made.
+    pub(crate) async fn of_session(&self, key: &Key, session: &Session) -> Result<Place, Fault> {
+        let spec = session.spec.as_ref().map_or(Value::Null, Json::to_value);
+        let (places, key, generation) = (self.clone(), key.clone(), session.generation);
+        let made = tokio::task::spawn_blocking(move || places.make(&key, generation, &spec)).await;
+        made.map_err(|error| Fault::new(ErrorCode::Internal, error.to_string()))?
+    }
+
+    /// The place of a program in a session, as far as it is not that of the session: a working directory beneath a
+    /// granted folder shows that folder. Blocks.
+    pub(crate) fn of_program(
+        &self,
+        key: &Key,
+        generation: u64,
+        spec: &Value,
+        cwd: Option<&str>,
+    ) -> Result<Place, Fault> {
+        let place = self.make(key, generation, spec)?;
+        let Some(cwd) = cwd else { return Ok(place) };
+        let path = real(cwd)?;
+        if place.mounts.iter().any(|mount| path.starts_with(&mount.host)) {
+            return Ok(place);
+        }
+        let grant = self.granted(&path, false)?;
+        let write = grant.reach == Reach::ReadWrite;
+        let root = real(&grant.root.to_string_lossy())?;
+        let mount = if write {
+            Mount::write(&root, &root)
+        } else {
+            Mount::read(&root, &root)
+        };
+        Ok(Place {
+            profile: Profile::Custom,
+            workspace: place.workspace.clone(),
+            private: place.private.clone(),
+            mounts: place.mounts.into_iter().chain([mount]).collect(),
+        })
+    }
+
+    fn make(&self, key: &Key, generation: u64, spec: &Value) -> Result<Place, Fault> {
+        let profile = match spec.get("profile").and_then(Value::as_str) {
+            Some("pure") => Profile::Pure,
+            Some("read") => Profile::Read,
+            Some("custom") => Profile::Custom,
+            _ => Profile::Workspace,
+        };
+        let mut mounts = Vec::new();
+        let (mut workspace, mut private) = (None, None);
+        if profile == Profile::Workspace {
+            let folder = match spec.get("workspace").and_then(Value::as_str) {
+                Some(path) => {
+                    let path = real(path)?;
+                    self.granted(&path, true)?;
+                    path
+                }
+                None => private.insert(self.private(key, generation)?).clone(),
+            };
+            mounts.push(Mount::write(&folder, WORK));
+            workspace = Some(folder);
+        }
+        let folders = spec.get("folders").and_then(Value::as_array);
+        for (number, folder) in folders.into_iter().flatten().enumerate() {
+            let path = folder.get("path").and_then(Value::as_str).unwrap_or_default();
+            let write = folder.get("write").and_then(Value::as_bool).unwrap_or(false);
+            let path = real(path)?;
+            self.granted(&path, write)?;
+            let at = format!("{FOLDERS}/{}", number + 1);
+            mounts.push(if write {
+                Mount::write(path, at)
+            } else {
+                Mount::read(path, at)
+            });
+        }
+        Ok(Place {
+            profile,
+            mounts,
+            workspace,
+            private,
+        })
+    }
+
+    /// The grant that covers a real path.
+    fn granted(&self, path: &Path, write: bool) -> Result<&FileGrant, Fault> {
+        let hidden = self.grants.hidden.iter().any(|hidden| path.starts_with(hidden));
+        let covers = |grant: &&FileGrant| {
+            let root = std::fs::canonicalize(&grant.root);
+            root.is_ok_and(|root| path.starts_with(root)) && (!write || grant.reach == Reach::ReadWrite)
+        };
+        let found = self.grants.files.iter().find(covers).filter(|_| !hidden);
+        found.ok_or_else(|| {
+            let what = if write { "to be written" } else { "to be read" };
+            let message = format!("`{}` is beneath no folder that is granted {what}", path.display());
+            Fault::new(ErrorCode::NotGranted, message)
+                .with_hint("grant it when the daemon is started: `--grant-file /path:rw`")
+        })
+    }
+
+    /// The name of the data directory in the folder that holds it.
+    pub(crate) fn data_name(&self) -> Option<std::ffi::OsString> {
+        self.data.file_name().map(ToOwned::to_owned)
+    }
+
+    fn workspaces(&self, key: &Key) -> PathBuf {
+        self.data.join("workspaces").join(key.0.as_str())
+    }
+
+    fn private(&self, key: &Key, generation: u64) -> Result<PathBuf, Fault> {
+        let made = || -> io::Result<PathBuf> {
+            let folder = self.workspaces(key).join(format!("{}-{generation}", key.1));
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&folder)?;
+            std::fs::canonicalize(&folder)
+        };
+        made().map_err(|error| {
+            Fault::new(
+                ErrorCode::Internal,
+                format!("the session's folder cannot be made ({error})"),
+            )
+        })
+    }
+
+    /// Removes the private workspace of a session that is gone.
+    pub(crate) async fn forget(&self, key: &Key, generation: Option<u64>) {
+        let folder = self.workspaces(key);
+        let prefix = match generation {
+            Some(generation) => format!("{}-{generation}", key.1),
+            None => return,
+        };
+        let _removed =
+            tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder.join(prefix))).await;
+    }
+}
+
+/// A path without links, of a folder that is there.
+fn real(path: &str) -> Result<PathBuf, Fault> {
+    let wrong = |message: String| Err(Fault::new(ErrorCode::InvalidInput, message));
+    if !Path::new(path).is_absolute() {
+        return wrong(format!("expected the absolute path of a folder, got `{path}`"));
+    }
+    match std::fs::canonicalize(path) {
+        Ok(real) if real.is_dir() => Ok(real),
+        Ok(_) => wrong(format!("expected a folder, `{path}` is none")),
+        Err(error) => wrong(format!("expected a folder, got `{path}` ({error})")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actum_model::SessionId;
+    use actum_model::ids::Tenant;
+
+    fn key() -> Key {
+        (Tenant::main(), SessionId::parse("s").unwrap())
+    }
+
+    fn places(root: &Path, grant: &str) -> Places {
+        let mut grants = Grants::default();
+        grants
+            .allow_files(&format!("{}:{grant}", root.join("open").display()))
+            .unwrap();
+        std::fs::create_dir_all(root.join("open/inner")).unwrap();
+        std::fs::create_dir_all(root.join("closed")).unwrap();
+        Places::new(root.join("data"), Arc::new(grants))
+    }
+
+    #[test]
+    fn only_granted_folders_are_shown_and_links_do_not_help() {
+        let root = tempfile::tempdir().unwrap();
+        let base = std::fs::canonicalize(root.path()).unwrap();
+        let places = places(&base, "rw");
+        std::os::unix::fs::symlink(base.join("closed"), base.join("open/link")).unwrap();
+        let ask = |path: &str| places.make(&key(), 1, &json!({"workspace": base.join(path)}));
+        let given = ask("open/inner").unwrap();
+        assert_eq!(given.mounts, [Mount::write(base.join("open/inner"), WORK)]);
+        for path in ["closed", "open/link", "open/../closed"] {
+            assert_eq!(ask(path).unwrap_err().code, ErrorCode::NotGranted, "{path}");
+        }
+        assert_eq!(ask("nowhere").unwrap_err().code, ErrorCode::InvalidInput);
+    }
+
+    #[test]
+    fn what_is_granted_to_be_read_is_not_written() {
+        let root = tempfile::tempdir().unwrap();
+        let base = std::fs::canonicalize(root.path()).unwrap();
+        let places = places(&base, "ro");
+        let folder = |write: bool| json!({"profile": "custom", "folders": [{"path": base.join("open"), "write": write}]});
+        assert!(places.make(&key(), 1, &folder(false)).is_ok());
+        let refused = places.make(&key(), 1, &folder(true)).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::NotGranted);
+    }
+
+    #[test]
+    fn a_private_workspace_belongs_to_one_generation() {
+        let root = tempfile::tempdir().unwrap();
+        let places = places(root.path(), "ro");
+        let one = places.make(&key(), 1, &json!({"kind": "python"})).unwrap();
+        let two = places.make(&key(), 2, &json!({"kind": "python"})).unwrap();
+        assert_ne!(one.workspace, two.workspace);
+        assert!(one.workspace.unwrap().is_dir());
+        assert_eq!(
+            places
+                .make(&key(), 1, &json!({"profile": "pure"}))
+                .unwrap()
+                .mounts,
+            []
+        );
+    }
+}
