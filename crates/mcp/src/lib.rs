@@ -8,6 +8,7 @@
 mod arguments;
 mod call;
 mod error;
+mod hints;
 mod identity;
 mod leave;
 mod limits;

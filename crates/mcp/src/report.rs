@@ -1,7 +1,7 @@
 //! What a call gives: one form for every end a command can come to. Everything that went wrong with the command is in
 //! it, so that a model can act on it; nothing of that is an error of the protocol.
 
-use crate::text;
+use crate::{hints, text};
 use actum_client::ClientError;
 use actum_model::response::fault_json;
 use actum_model::{ErrorCode, Fault};
@@ -52,6 +52,7 @@ impl Report {
             report.name(&response, "idx", "idx");
             report.name(&response, "replayed", "replayed");
         }
+        report.hint();
         report
     }
 
@@ -80,18 +81,22 @@ impl Report {
             report.name(&row, name, "idx");
         }
         if report.in_doubt() {
-            report.error = Some(fault_json(&doubt(text::member(&row, "id"))));
+            let message = "it was begun, and nobody knows whether it happened";
+            report.error = Some(fault_json(&Fault::new(ErrorCode::InDoubt, message)));
         }
+        report.hint();
         report
     }
 
     /// Of a call that was refused here: nothing was sent.
     pub(crate) fn of_fault(fault: &Fault) -> Report {
-        Report {
+        let mut report = Report {
             state: "refused".to_owned(),
             error: Some(fault_json(fault)),
             ..Report::default()
-        }
+        };
+        report.hint();
+        report
     }
 
     /// Of a command that may have reached the daemon, whose answer did not come.
@@ -128,6 +133,15 @@ impl Report {
     pub(crate) fn advise(&mut self, hint: String) {
         if let Some(Value::Object(error)) = &mut self.error {
             error.insert("hint".into(), hint.into());
+        }
+    }
+
+    /// Says what a model can do about what went wrong, where people would do something else.
+    fn hint(&mut self) {
+        let Some(error) = &self.error else { return };
+        let id = self.command.get("id").and_then(Value::as_str).unwrap_or_default();
+        if let Some(hint) = hints::instead_of(text::member(error, "hint"), text::member(error, "code"), id) {
+            self.advise(hint);
         }
     }
 
@@ -169,15 +183,6 @@ impl Report {
         }
         result
     }
-}
-
-/// A command in doubt, as an error a model can act on.
-fn doubt(id: &str) -> Fault {
-    let message = "it was begun, and nobody knows whether it happened".to_owned();
-    Fault::new(ErrorCode::InDoubt, message).with_hint(format!(
-        "do not do it again: its lane holds until a person has looked and said `actum resolve {id} --as landed|did_not_happen|retry`; \
-         command_wait with id `{id}` tells when that is done, history what else was done"
-    ))
 }
 
 #[cfg(test)]

@@ -69,6 +69,9 @@ fn of_result(result: &Value) -> String {
     let Value::Object(members) = result else {
         return result.to_string();
     };
+    if let Some(Value::Array(rows)) = members.get("commands") {
+        return of_history(rows, members.get("nextCursor").and_then(Value::as_str));
+    }
     let mut out = Vec::new();
     let mut rest = members.clone();
     for (name, label) in [("stdout", ""), ("stderr", "stderr:\n")] {
@@ -107,6 +110,31 @@ fn of_result(result: &Value) -> String {
         out.push(Value::Object(rest).to_string());
     }
     out.join("\n")
+}
+
+/// Commands, one a line.
+fn of_history(rows: &[Value], next: Option<&str>) -> String {
+    let mut lines: Vec<String> = rows.iter().map(of_row).collect();
+    if lines.is_empty() {
+        lines.push("no commands".to_owned());
+    }
+    lines.extend(next.map(|cursor| format!("more with cursor `{cursor}`")));
+    lines.join("\n")
+}
+
+fn of_row(row: &Value) -> String {
+    let outcome = match (member(row, "outcome"), member(row, "errorCode")) {
+        ("", _) => "not over".to_owned(),
+        (outcome, "") => outcome.to_owned(),
+        (outcome, code) => format!("{outcome} ({code})"),
+    };
+    let (at, kind, id) = (
+        member(row, "acceptedAt"),
+        member(row, "command"),
+        member(row, "id"),
+    );
+    let idx = row.get("acceptedIdx").unwrap_or(&Value::Null);
+    format!("{at} idx {idx} {kind} {id}: {outcome}")
 }
 
 fn of_display(bundle: &Value) -> String {
@@ -179,6 +207,18 @@ mod tests {
         assert_eq!(text, "a\n[… 9 bytes in all; the whole is blob f00 …]\nz");
         let text = of(&report(json!({"value": 2, "repr": "2"})));
         assert_eq!(text, "2");
+    }
+
+    #[test]
+    fn a_history_is_one_line_for_each_command() {
+        let rows = json!({"commands": [
+            {"acceptedAt": "t1", "acceptedIdx": 4, "command": "shell.run", "id": "a.2", "outcome": "failed", "errorCode": "CANCELLED"},
+            {"acceptedAt": "t0", "acceptedIdx": 1, "command": "shell.run", "id": "a.1"}], "nextCursor": "9"});
+        let text = of(&report(rows));
+        assert_eq!(
+            text,
+            "t1 idx 4 shell.run a.2: failed (CANCELLED)\nt0 idx 1 shell.run a.1: not over\nmore with cursor `9`"
+        );
     }
 
     #[test]
