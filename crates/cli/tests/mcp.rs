@@ -261,7 +261,8 @@ fn an_idempotency_key_holds_across_connections() {
 #[test]
 fn errors_are_results_a_model_can_act_on() {
     let place = Place::new();
-    let daemon = place.daemon();
+    // In its cage, so that what ran out of time is known to have left nothing behind.
+    let daemon = Daemon::dev(&place.data());
     let mut mcp = place.mcp();
     let wrong = mcp.call(1, "shell_run", json!({"cmd": "ls", "waitMs": -1}));
     assert_eq!(wrong["isError"], true);
@@ -290,7 +291,7 @@ fn errors_are_results_a_model_can_act_on() {
 
     let missing = mcp.call(3, "shell_run", json!({"argv": ["no-such-program-here"]}));
     assert_eq!(missing["isError"], true, "{missing}");
-    let late = mcp.call(4, "shell_run", json!({"argv": ["sleep", "600"], "timeoutMs": 1}));
+    let late = mcp.call(4, "shell_run", json!({"argv": ["sleep", "600"], "timeoutMs": 50}));
     stands(&late, "timed_out");
     let unknown = mcp.call(5, "command_wait", json!({"id": "nothing"}));
     assert_eq!(code_of(&unknown), "COMMAND_NOT_FOUND");
@@ -557,6 +558,38 @@ fn a_daemon_that_dies_leaves_a_command_that_can_be_asked_for() {
 }
 
 #[test]
+fn names_that_are_gone_are_said_once_and_the_session_goes_on() {
+    let place = Place::new();
+    let daemon = Daemon::dev(&place.data());
+    let (mut code, mut programs) = (place.mcp(), place.mcp());
+    for mcp in [&mut code, &mut programs] {
+        stands(&mcp.call(1, "code_run", json!({"code": "x = 1"})), "succeeded");
+    }
+    daemon.kill();
+    let daemon = Daemon::dev(&place.data());
+    let lost = code.call(2, "code_run", json!({"code": "x"}));
+    assert_eq!(code_of(&lost), "SESSION_LOST", "{lost}");
+    let hint = lost["structuredContent"]["error"]["hint"].as_str().unwrap();
+    assert!(hint.contains("define what you need"), "{hint}");
+    let anew = code.call(3, "code_run", json!({"code": "'x' in globals()"}));
+    assert_eq!(anew["structuredContent"]["result"]["repr"], "False", "{anew}");
+    // The same request again does not start it anew once more.
+    stands(&code.call(4, "code_run", json!({"code": "x = 2"})), "succeeded");
+    assert_eq!(
+        code_of(&code.call(2, "code_run", json!({"code": "x"}))),
+        "SESSION_LOST"
+    );
+    let kept = code.call(5, "code_run", json!({"code": "x"}));
+    assert_eq!(kept["structuredContent"]["result"]["repr"], "2", "{kept}");
+    // A program counts on no names.
+    stands(
+        &programs.call(2, "shell_run", json!({"argv": ["true"]})),
+        "succeeded",
+    );
+    drop(daemon);
+}
+
+#[test]
 fn a_client_that_goes_takes_what_it_waits_for_with_it() {
     let place = Place::new();
     let daemon = place.daemon();
@@ -611,16 +644,18 @@ fn standard_output_carries_the_protocol_alone_and_the_log_no_message() {
         .args(["mcp", "--data"])
         .arg(place.data())
         .env("ACTUM_LOG", "trace")
-        .stderr(std::process::Stdio::null());
+        .stderr(std::fs::File::create(&log).unwrap());
     let mut mcp = Mcp::spawn(command, true);
     for id in 1..5 {
         stands(
-            &mcp.call(id, "shell_run", sh("echo '{}'; echo x >&2")),
+            &mcp.call(id, "shell_run", sh("echo '{}'; : pa55-of-nobody; echo x >&2")),
             "succeeded",
         );
     }
     let (status, rest) = mcp.leave();
     assert!(status.success() && rest.is_empty(), "{rest}");
+    let log = std::fs::read_to_string(&log).unwrap();
+    assert!(!log.is_empty() && !log.contains("pa55-of-nobody"), "{log}");
     drop(daemon);
 }
 

@@ -5,7 +5,7 @@
 use crate::arguments::{self, Ask};
 use crate::identity;
 use crate::leave::Leave;
-use crate::limits::{ANSWER_MS_MAX, LEAVE_MS_MAX};
+use crate::limits::{ANSWER_MS_MAX, LEAVE_MS_MAX, UNHEARD_MS_MAX};
 use crate::link::{Link, Live, Wire};
 use crate::progress::Progress;
 use crate::report::Report;
@@ -46,15 +46,19 @@ struct Patience {
     until: Instant,
     /// A command that is not known to be accepted is waited for until then, so that a refusal is told.
     unheard_until: Instant,
+    /// When a command that nothing was heard of is asked about.
+    ask_at: Instant,
     accepted: bool,
 }
 
 impl Patience {
     fn new(wait_ms: u64, accepted: bool) -> Patience {
-        let until = Instant::now() + Duration::from_millis(wait_ms);
+        let now = Instant::now();
+        let until = now + Duration::from_millis(wait_ms);
         Patience {
             until,
-            unheard_until: until.max(Instant::now() + Duration::from_millis(ANSWER_MS_MAX)),
+            unheard_until: until.max(now + Duration::from_millis(ANSWER_MS_MAX)),
+            ask_at: now + Duration::from_millis(UNHEARD_MS_MAX),
             accepted,
         }
     }
@@ -144,7 +148,7 @@ impl Call<'_> {
             let live = wire.listen(id);
             let answer = wire.submit(envelope.clone());
             let patience = Patience::new(wait_ms, false);
-            match self.follow(answer, live, &mut progress, patience).await {
+            match self.follow(&wire, answer, live, &mut progress, patience).await {
                 Ending::Answered(response) => return Report::of_response(response, self.link.session()),
                 Ending::Stands => return stands(&wire, id).await,
                 Ending::Left => return self.give_up(id).await,
@@ -163,6 +167,7 @@ impl Call<'_> {
     /// Waits for an answer while live messages are told as progress.
     async fn follow(
         &self,
+        wire: &Wire,
         answer: impl Future<Output = Result<Value, ClientError>>,
         mut live: Live,
         progress: &mut Progress,
@@ -182,6 +187,13 @@ impl Call<'_> {
                 () = self.request.ct.cancelled() => return Ending::Left,
                 () = self.leave.told() => return Ending::Left,
                 () = sleep_until(patience.end()) => return Ending::Stands,
+                () = sleep_until(patience.ask_at), if !patience.accepted => {
+                    match wire.ask_about("command.get", live.id()).await {
+                        Ok(row) if member(&row, "state") == "in_doubt" => return Ending::Stands,
+                        Ok(_) => patience.accepted = true,
+                        Err(_) => patience.ask_at = Instant::now() + Duration::from_millis(UNHEARD_MS_MAX),
+                    }
+                }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                     progress.send(&self.request.peer).await;
                 }
@@ -245,7 +257,7 @@ impl Call<'_> {
             let question = json!({"type": "command.wait", "payload": {"id": id, "waitMs": wait_ms}});
             let patience = Patience::new(wait_ms.saturating_add(ANSWER_MS_MAX), true);
             match self
-                .follow(wire.submit(question), live, &mut progress, patience)
+                .follow(&wire, wire.submit(question), live, &mut progress, patience)
                 .await
             {
                 Ending::Answered(mut response) => match response.get("error").map(crate::link::fault_of) {

@@ -5,6 +5,9 @@
 pub const WAIT_MS_DEFAULT: u64 = 45_000;
 /// How long the daemon may take to be reached and to answer what needs no waiting, milliseconds.
 pub(crate) const ANSWER_MS_MAX: u64 = 10_000;
+/// After this a command that nothing was heard of is asked about, milliseconds: one that was sent before makes no event
+/// when it comes again.
+pub(crate) const UNHEARD_MS_MAX: u64 = 250;
 /// How long commands that nobody waits for any more may take to be cancelled when the server ends, milliseconds. Hosts
 /// kill what does not end within a few seconds.
 pub(crate) const LEAVE_MS_MAX: u64 = 1_500;

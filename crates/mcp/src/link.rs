@@ -123,12 +123,31 @@ impl Link {
         let wire = in_time(&target.url, Wire::open(&target, &prefix)).await?;
         let wire = Arc::new(wire);
         self.enter(&wire, client).await?;
+        tracing::debug!(session = self.session, number, "connected to the daemon");
         *current = Some(Arc::clone(&wire));
         Ok(wire)
     }
 
     /// Makes the session, unless it is there, and follows it.
     async fn enter(&self, wire: &Wire, client: Option<&str>) -> Result<(), Fault> {
+        // Looked for first: a look takes no turn in the lane, which a command in doubt may hold.
+        let look = json!({"type": "session.get", "sessionId": self.session, "payload": {}});
+        match wire.ask(look).await {
+            Ok(_) => {}
+            Err(fault) if fault.code == ErrorCode::SessionNotFound => {
+                match wire.ask(self.creation(client)).await {
+                    Err(fault) if fault.code != ErrorCode::SessionExists => return Err(fault),
+                    _ => {}
+                }
+            }
+            Err(fault) => return Err(fault),
+        }
+        wire.ask(subscribe(&self.session)).await?;
+        wire.hear(&self.session);
+        Ok(())
+    }
+
+    fn creation(&self, client: Option<&str>) -> Value {
         let mut payload = Map::new();
         payload.insert("kind".into(), "python".into());
         let by: String = client.unwrap_or("MCP").chars().take(CLIENT_CHARS_MAX).collect();
@@ -141,14 +160,7 @@ impl Link {
                 payload.insert(name.into(), value.as_str().into());
             }
         }
-        let create = json!({"type": "session.create", "sessionId": self.session, "payload": payload});
-        match wire.ask(create).await {
-            Err(fault) if fault.code != ErrorCode::SessionExists => return Err(fault),
-            _ => {}
-        }
-        wire.ask(subscribe(&self.session)).await?;
-        wire.hear(&self.session);
-        Ok(())
+        json!({"type": "session.create", "sessionId": self.session, "payload": payload})
     }
 
     /// Ends the process of a session of its own, so that nothing is held for nobody. What it wrote and what was recorded
@@ -329,6 +341,11 @@ pub(crate) struct Live {
 }
 
 impl Live {
+    /// The command.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// The next; `None` when the socket is gone.
     pub(crate) async fn next(&mut self) -> Option<Value> {
         self.messages.recv().await

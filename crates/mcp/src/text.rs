@@ -96,12 +96,14 @@ fn of_result(result: &Value) -> String {
         && !traceback.is_empty()
     {
         rest.remove("error");
-        out.push(traceback);
+        out.push(traceback.trim_end().to_owned());
     }
     if let Some(Value::String(repr)) = rest.remove("repr") {
         rest.remove("value");
         out.push(repr);
     }
+    // The cage in force is for the record; the structured content has it.
+    rest.remove("sandbox");
     // Bundles of displays may hold whole pictures.
     if let Some(Value::Array(displays)) = rest.remove("displays") {
         out.extend(displays.iter().map(of_display));

@@ -12,9 +12,9 @@ use std::path::PathBuf;
 /// Flags of `mcp`.
 #[derive(ClapArgs, Clone, Debug)]
 #[command(
-    after_help = "Examples:\n  claude mcp add actum -- actum mcp --data /home/me/.actum\n  \
+    after_help = "Examples:\n  claude mcp add actum -- actum mcp --data /srv/actum\n  \
     actum mcp --url http://127.0.0.1:4040 --token \"$TOKEN\"\n\n\
-    A client that takes JSON: {\"mcpServers\": {\"actum\": {\"command\": \"actum\", \"args\": [\"mcp\", \"--data\", \"/home/me/.actum\"]}}}"
+    A client that takes JSON: {\"mcpServers\": {\"actum\": {\"command\": \"actum\", \"args\": [\"mcp\", \"--data\", \"/srv/actum\"]}}}"
 )]
 pub(crate) struct Args {
     /// Work in this session and leave it as it is at the end; a session of its own if absent

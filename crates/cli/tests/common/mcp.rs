@@ -1,6 +1,8 @@
 //! Drives `actum mcp` as a client does: JSON-RPC over pipes, either form of the protocol. It reads what comes and never
 //! waits for time.
 
+#![allow(clippy::needless_pass_by_value, reason = "JSON is written where it is used")]
+
 use super::{ACTUM, actum};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
