@@ -29,3 +29,7 @@ pub(crate) const HISTORY_ROWS_DEFAULT: u64 = 20;
 pub(crate) const CLIENT_CHARS_MAX: usize = 120;
 /// Largest idempotency key, bytes; as for commands.
 pub(crate) const KEY_BYTES_MAX: usize = 256;
+/// Largest message of an error in the text of a result, bytes: an exception may have a whole book in it.
+pub(crate) const ERROR_TEXT_BYTES_MAX: usize = 4096;
+/// Pictures a result shows as such; a model looks at few.
+pub(crate) const IMAGES_MAX: usize = 4;

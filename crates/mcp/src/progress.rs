@@ -74,9 +74,9 @@ fn said(message: &Value) -> Option<String> {
             Some(last_of(line.trim_end(), PROGRESS_TEXT_BYTES_MAX))
         }
         "progress" => {
-            let steps = match (message.get("step"), message.get("total")) {
-                (Some(step), Some(total)) if !total.is_null() => format!("{step}/{total} "),
-                (Some(step), _) => format!("{step} "),
+            let steps = match (number(message, "step"), number(message, "total")) {
+                (Some(step), Some(total)) => format!("{step}/{total} "),
+                (Some(step), None) => format!("{step} "),
                 (None, _) => String::new(),
             };
             Some(last_of(
@@ -91,6 +91,14 @@ fn said(message: &Value) -> Option<String> {
         },
         _ => None,
     }
+}
+
+/// A number as people write it: `4`, not `4.0`.
+fn number(message: &Value, name: &str) -> Option<String> {
+    message
+        .get(name)
+        .and_then(Value::as_f64)
+        .map(|number| number.to_string())
 }
 
 fn last_of(text: &str, max: usize) -> String {
@@ -119,7 +127,7 @@ mod tests {
         let first = progress.take().unwrap();
         assert_eq!(first.message.as_deref(), Some("line 999"));
         assert!(progress.due().is_none() && progress.take().is_none());
-        progress.hear(&json!({"type": "progress", "step": 2, "total": 5, "text": "halfway"}));
+        progress.hear(&json!({"type": "progress", "step": 2.0, "total": 5, "text": "halfway"}));
         assert!(progress.due().unwrap() > Instant::now() - Duration::from_secs(1));
         let second = progress.take().unwrap();
         assert_eq!(second.message.as_deref(), Some("2/5 halfway"));

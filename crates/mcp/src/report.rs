@@ -173,7 +173,13 @@ impl Report {
 
     /// As a result: structured, and as text.
     pub(crate) fn into_result(self) -> CallToolResult {
-        let mut result = CallToolResult::success(vec![ContentBlock::text(text::of(&self))]);
+        let mut content = vec![ContentBlock::text(text::of(&self))];
+        content.extend(
+            text::images(&self)
+                .into_iter()
+                .map(|(data, kind)| ContentBlock::image(data, kind)),
+        );
+        let mut result = CallToolResult::success(content);
         result.is_error = Some(self.error.is_some());
         result.structured_content = Some(self.to_json());
         if !self.command.is_empty() {

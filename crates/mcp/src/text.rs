@@ -1,9 +1,12 @@
 //! A report as text: what a model or a person reads first. Outputs stand as they are; what is large is cut here, since
 //! the structured content has it whole.
 
-use crate::limits::TEXT_BYTES_MAX;
+use crate::limits::{ERROR_TEXT_BYTES_MAX, IMAGES_MAX, TEXT_BYTES_MAX};
 use crate::report::Report;
 use serde_json::Value;
+
+/// Pictures that models can look at.
+const PICTURES: &[&str] = &["image/png", "image/jpeg", "image/webp", "image/gif"];
 
 /// A member that is text; empty where there is none.
 pub(crate) fn member<'a>(value: &'a Value, name: &str) -> &'a str {
@@ -17,11 +20,8 @@ pub(crate) fn of(report: &Report) -> String {
         out.push(of_result(result));
     }
     if let Some(error) = &report.error {
-        out.push(format!(
-            "error {}: {}",
-            member(error, "code"),
-            member(error, "message")
-        ));
+        let message = cut(member(error, "message"), ERROR_TEXT_BYTES_MAX);
+        out.push(format!("error {}: {message}", member(error, "code")));
         let hint = member(error, "hint");
         if !hint.is_empty() {
             out.push(format!("hint: {hint}"));
@@ -154,6 +154,20 @@ fn of_display(bundle: &Value) -> String {
     }
 }
 
+/// Pictures among what the command displayed: the data in base64, and the media type.
+pub(crate) fn images(report: &Report) -> Vec<(String, String)> {
+    let displays = report.result.as_ref().and_then(|result| result.get("displays"));
+    let bundles = displays.and_then(Value::as_array).into_iter().flatten();
+    let pictures = bundles.filter_map(|bundle| {
+        let (kind, data) = bundle
+            .as_object()?
+            .iter()
+            .find(|(kind, _)| PICTURES.contains(&kind.as_str()))?;
+        Some((data.as_str()?.to_owned(), kind.clone()))
+    });
+    pictures.take(IMAGES_MAX).collect()
+}
+
 /// An output: whole, or its beginning, its end, and the name of the whole.
 fn of_stream(stream: &Value) -> String {
     if let Some(text) = stream.get("text").and_then(Value::as_str) {
@@ -209,6 +223,20 @@ mod tests {
         assert_eq!(text, "a\n[… 9 bytes in all; the whole is blob f00 …]\nz");
         let text = of(&report(json!({"value": 2, "repr": "2"})));
         assert_eq!(text, "2");
+    }
+
+    #[test]
+    fn pictures_are_shown_as_such_and_other_displays_as_text() {
+        let shown = report(
+            json!({"displays": [{"image/png": "iVBORw==", "text/plain": "pic"}, {"image/svg+xml": "<svg/>"}, {"text/html": "<b>"}]}),
+        );
+        assert_eq!(images(&shown), [("iVBORw==".to_owned(), "image/png".to_owned())]);
+        assert_eq!(
+            of(&shown),
+            "pic\n[a display: image/svg+xml]\n[a display: text/html]"
+        );
+        let many: Vec<Value> = (0..9).map(|_| json!({"image/png": "a"})).collect();
+        assert_eq!(images(&report(json!({"displays": many}))).len(), IMAGES_MAX);
     }
 
     #[test]

@@ -78,8 +78,8 @@ pub(crate) const TOOLS: &[Row] = &[
         kind: "code.run",
         title: "Run Python code",
         about: "Runs Python in a process that keeps its names from call to call (variables, imports, functions). The \
-            value of a trailing expression is the result; top-level `await` works; print goes to stdout. An exception \
-            is an error with its traceback. It runs in a sandbox without network of its own. Every call is recorded. If \
+            value of a trailing expression is the result; top-level `await` works; print goes to stdout, \
+            actum.display shows pictures. An exception is an error with its traceback. Nobody answers input(). It runs in a sandbox without network of its own. Every call is recorded. If \
             it takes longer than waitMs, the answer has its command id: go on with command_wait.",
         extras: &[Extra::Wait, Extra::RunLimit],
         ..ACT

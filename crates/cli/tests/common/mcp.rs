@@ -3,10 +3,10 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "JSON is written where it is used")]
 
-use super::{ACTUM, actum};
+use super::{ACTUM, Daemon, actum};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 /// A server with its client's end.
@@ -141,4 +141,75 @@ impl Drop for Mcp {
         let _ended_already = self.child.kill();
         let _reaped = self.child.wait();
     }
+}
+
+/// A daemon that runs programs as they are, so that a test can see what they did to a folder.
+pub struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    pub fn new() -> Place {
+        Place {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn daemon(&self) -> Daemon {
+        Daemon::start(
+            &self.data(),
+            &["dev", "--listen", "127.0.0.1:0", "--allow-uncaged"],
+        )
+    }
+
+    pub fn mcp(&self) -> Mcp {
+        Mcp::modern(&self.data(), &[])
+    }
+
+    /// A pipe by which a command and the test wait for each other.
+    pub fn pipe(&self, name: &str) -> PathBuf {
+        let path = self.file(name);
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        path
+    }
+}
+
+pub fn sh(script: impl Into<String>) -> Value {
+    json!({"argv": ["sh", "-c", script.into()]})
+}
+
+/// A script that writes a line to a file each time it runs.
+pub fn mark(file: &Path) -> Value {
+    sh(format!("echo done >> {}", file.display()))
+}
+
+pub fn times(file: &Path) -> usize {
+    std::fs::read_to_string(file).map_or(0, |text| text.lines().count())
+}
+
+pub fn id_of(result: &Value) -> String {
+    result["structuredContent"]["command"]["id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{result}"))
+        .to_owned()
+}
+
+pub fn code_of(result: &Value) -> &str {
+    result["structuredContent"]["error"]["code"]
+        .as_str()
+        .unwrap_or_default()
+}
+
+#[track_caller]
+pub fn stands(result: &Value, state: &str) {
+    assert_eq!(result["structuredContent"]["state"], state, "{result}");
 }
