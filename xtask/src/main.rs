@@ -31,7 +31,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("ci", "test, then the short slices of the long runs that exist"),
     (
         "bench",
-        "what Actum reaches above the floor of this disk; `--short` for a twentieth of it",
+        "what Actum reaches above the floor of this machine; `graph` or `execution` for a part, `--short` for a twentieth",
     ),
     (
         "deep",
@@ -52,8 +52,8 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let command = arguments.next().unwrap_or_else(|| "help".to_owned());
-    let argument = arguments.next();
-    if let Some(extra) = argument.as_ref().filter(|_| command != "bench") {
+    let arguments: Vec<String> = arguments.collect();
+    if let Some(extra) = arguments.first().filter(|_| command != "bench") {
         bail!("`cargo xtask {command}` takes no argument, got `{extra}`");
     }
     let root = tree::workspace_root().context("cannot find the workspace")?;
@@ -63,7 +63,7 @@ fn run() -> Result<()> {
         "floors" => floors::run(&root),
         "ci" => ci::run(&root),
         "deep" => deep::run(&root),
-        "bench" => bench::run(&root, argument.as_deref()),
+        "bench" => bench::run(&root, &arguments),
         "help" | "--help" | "-h" => {
             help();
             Ok(())
