@@ -21,8 +21,8 @@ const DEFAULTS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// The arguments of a tool.
-pub(crate) fn input(row: &Row, contract: &Contract) -> JsonObject {
+/// The arguments of a tool, of which a call waits so long unless it says otherwise.
+pub(crate) fn input(row: &Row, contract: &Contract, wait_ms: u64) -> JsonObject {
     let mut schema = object(contract.input_schema());
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {
         for (name, property) in properties.iter_mut() {
@@ -43,7 +43,7 @@ pub(crate) fn input(row: &Row, contract: &Contract) -> JsonObject {
             }
         }
         for extra in row.extras {
-            let (name, property) = extra_schema(*extra, contract);
+            let (name, property) = extra_schema(*extra, contract, wait_ms);
             properties.insert(name.to_owned(), property);
         }
     }
@@ -64,12 +64,12 @@ pub(crate) fn fill(kind: &str, arguments: &mut JsonObject) {
     }
 }
 
-fn extra_schema(extra: Extra, contract: &Contract) -> (&'static str, Value) {
+fn extra_schema(extra: Extra, contract: &Contract, wait_ms: u64) -> (&'static str, Value) {
     match extra {
         Extra::Wait => (
             "waitMs",
             json!({"type": "integer", "minimum": 0, "maximum": WAIT_MS_MAX,
-                "description": "How long this call waits for the outcome, milliseconds; 45,000 if absent. The command goes on beyond it."}),
+                "description": format!("How long this call waits for the outcome, milliseconds; {wait_ms} if absent. The command goes on beyond it.")}),
         ),
         Extra::RunLimit => (
             "timeoutMs",
@@ -179,7 +179,7 @@ mod tests {
 
     fn input_of(name: &str) -> Value {
         let row = find(name).unwrap();
-        Value::Object(input(row, row.contract().unwrap()))
+        Value::Object(input(row, row.contract().unwrap(), 7_000))
     }
 
     #[test]
@@ -194,6 +194,8 @@ mod tests {
                 .contains("120000")
         );
         assert_eq!(shell["properties"]["waitMs"]["maximum"], json!(WAIT_MS_MAX));
+        let wait = shell["properties"]["waitMs"]["description"].as_str().unwrap();
+        assert!(wait.contains("7000 if absent"), "{wait}");
         // This one has a time limit of its own, which goes to the command.
         let fetch = input_of("http_fetch");
         let contract = find("http_fetch").unwrap().contract().unwrap().input_schema();
@@ -229,7 +231,7 @@ mod tests {
     #[test]
     fn schemas_close_arguments_and_leave_results_open() {
         for row in TOOLS {
-            let tool = row.tool().unwrap();
+            let tool = row.tool(1).unwrap();
             assert_eq!(
                 tool.input_schema.get("type"),
                 Some(&json!("object")),

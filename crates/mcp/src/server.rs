@@ -34,7 +34,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(link: Arc<Link>, wait_ms: u64, leave: Leave) -> Server {
-        let tools = TOOLS.iter().filter_map(tools::Row::tool).collect();
+        let tools = TOOLS.iter().filter_map(|row| row.tool(wait_ms)).collect();
         Server {
             link,
             leave,

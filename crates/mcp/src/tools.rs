@@ -156,15 +156,15 @@ impl Row {
             .is_some_and(|contract| contract.admission == contract::Admission::Queued)
     }
 
-    /// As a client sees it.
-    pub(crate) fn tool(&self) -> Option<Tool> {
+    /// As a client sees it, whose calls wait so long unless they say otherwise.
+    pub(crate) fn tool(&self, wait_ms: u64) -> Option<Tool> {
         let contract = self.contract()?;
         let annotations = ToolAnnotations::with_title(self.title)
             .read_only(self.read_only)
             .destructive(self.destructive)
             .idempotent(self.idempotent)
             .open_world(self.open_world);
-        let tool = Tool::new(self.name, self.about, schema::input(self, contract))
+        let tool = Tool::new(self.name, self.about, schema::input(self, contract, wait_ms))
             .with_title(self.title)
             .with_raw_output_schema(schema::output(self, contract).into())
             .with_annotations(annotations);
@@ -180,7 +180,7 @@ mod tests {
     fn every_tool_is_a_kind_of_command_and_says_what_it_does() {
         for row in TOOLS {
             let tool = row
-                .tool()
+                .tool(1)
                 .unwrap_or_else(|| panic!("`{}` has no contract", row.name));
             assert_eq!(find(row.name).map(|row| row.kind), Some(row.kind));
             assert!(tool.description.unwrap().len() > 80, "{}", row.name);
