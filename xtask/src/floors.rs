@@ -25,10 +25,11 @@ const FLOORS: &[(&str, u8)] = &[
     ("actum-worker", 4),
     ("actum-daemon", 5),
     ("actum-client", 5),
-    ("actum", 6),
+    ("actum-mcp", 6),
     ("actum-sim", 6),
     ("actum-bench", 6),
-    ("xtask", 7),
+    ("actum", 7),
+    ("xtask", 8),
 ];
 
 /// Packages of the pure floors: no clock, no randomness, no IO, no async.

@@ -13,6 +13,7 @@ const GROUPS: &str = "\
 Run a daemon:
   dev          for your own machine: callers on it need no token
   serve        for others too: every caller needs a token
+  mcp          for AI agents: an MCP server over standard input and output
   demo         see a piece of agent work carried out, killed, recovered, proved
   doctor       check this machine and the data directory
 
@@ -84,6 +85,11 @@ enum Command {
     Dev(commands::daemon::DevArgs),
     /// Run a daemon that wants a token from every caller
     Serve(commands::daemon::ServeArgs),
+    /// Serve AI agents: an MCP server over standard input and output, for a daemon that runs
+    ///
+    /// An MCP client starts this command; each of its tool calls is a command of the daemon, recorded with its outcome,
+    /// in a session of the connection. Standard output carries the protocol and nothing else. Ends when the client does.
+    Mcp(commands::mcp::Args),
     /// See a real piece of agent work carried out, killed, recovered and proved; takes less than 20 seconds
     ///
     /// The work is finding and repairing a bug in a small Python project, in a temporary folder. In the middle of a step
@@ -157,6 +163,7 @@ impl Command {
         match self {
             Command::Dev(args) => commands::daemon::dev(args, context),
             Command::Serve(args) => commands::daemon::serve(args, context),
+            Command::Mcp(args) => commands::mcp::run(args, context),
             Command::Demo(args) => commands::demo::run(args, context),
             Command::Doctor(args) => commands::doctor::run(args, context),
             Command::Submit(args) => commands::submit::run(args, context),

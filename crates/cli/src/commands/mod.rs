@@ -15,6 +15,7 @@ pub(crate) mod graphql;
 pub(crate) mod history;
 pub(crate) mod journal;
 pub(crate) mod kinds;
+pub(crate) mod mcp;
 pub(crate) mod now;
 pub(crate) mod recovery;
 pub(crate) mod replay;

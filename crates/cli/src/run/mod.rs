@@ -2,7 +2,7 @@
 
 mod banner;
 mod drain;
-mod logging;
+pub(crate) mod logging;
 
 use crate::context::Context;
 use crate::daemon_file::{self, DaemonFile};

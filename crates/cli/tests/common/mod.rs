@@ -13,6 +13,8 @@
     reason = "a failed step of a test ends it"
 )]
 
+pub mod mcp;
+
 use actum_client::{Client, Events, EventsQuery};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
