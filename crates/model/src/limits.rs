@@ -178,6 +178,8 @@ pub const PROMISE_TAG_CHARS_MAX: usize = 256;
 pub const CODE_BYTES_MAX: usize = 1024 * 1024;
 /// Longest line given to code that asks for input.
 pub const INPUT_BYTES_MAX: usize = 65_536;
+/// Processes of sessions that live at the same time: each takes some megabytes.
+pub const SESSION_PROCESSES_MAX: usize = 512;
 /// Folders that a session may be given beside its workspace.
 pub const SESSION_FOLDERS_MAX: usize = 32;
 

@@ -55,6 +55,7 @@ VALUE_NODES_MAX = 200_000
 VALUE_BYTES_MAX = 4 * 1024 * 1024
 REPR_CHARS_MAX = 64 * 1024
 TEXT_CHARS_MAX = 8 * 1024
+PROMISE_MESSAGE_CHARS_MAX = 1024
 TRACEBACK_CHARS_MAX = 64 * 1024
 NOTES_MAX = 32
 INTEGER_MAX = 2**53
@@ -1775,26 +1776,39 @@ class Promise:
 
     def result(self, timeout_ms=None):
         """Blocks until it is settled; raises `actum.Error` if it was rejected."""
-        return self.capabilities.call_now("promise.await", {"id": self.id}, timeout_ms=timeout_ms)
+        row = self.capabilities.call_now("promise.await", {"promiseId": self.id}, timeout_ms=timeout_ms)
+        return _settled(row)[1]
+
+    async def wait(self):
+        """The same without blocking other coroutines."""
+        return _settled(await self.capabilities.call("promise.await", {"promiseId": self.id}))[1]
 
     def __await__(self):
-        return self.capabilities.call("promise.await", {"id": self.id}).__await__()
+        return self.wait().__await__()
 
     def __repr__(self):
         return f"<promise {self.id!r}>"
 
 
 def _settled(row):
-    """What a promise row says: whether it is settled, and its value; raises if it was rejected."""
+    """What a promise row says: whether it is settled, and its value; raises if it was settled with an error."""
     row = row if type(row) is dict else {}
-    if row.get("state") == "rejected":
+    if row.get("state") in ("rejected", "timed_out", "cancelled"):
         error = row.get("error") if type(row.get("error")) is dict else {}
-        raise Error(str(error.get("code", "REJECTED")), str(error.get("message", "the promise was rejected")))
+        code = error.get("code", "PROMISE_REJECTED")
+        raise Error(str(code), str(error.get("message", "the promise was rejected")), error.get("hint"))
     return row.get("state") == "resolved", row.get("value")
 
 
-def _as_error(error):
-    return {"code": "EXCEPTION", "message": _bounded(_plain(f"{_type_name(error)}: {error}"), TEXT_CHARS_MAX)}
+def _message(error):
+    """What a promise is rejected with: the exception in one text, or the words given."""
+    text = f"{_type_name(error)}: {error}" if isinstance(error, BaseException) else str(error)
+    return _bounded(_plain(text), PROMISE_MESSAGE_CHARS_MAX)
+
+
+def _resolution(name, value):
+    """Arguments that resolve a promise. What is left out is null."""
+    return {"promiseId": name} if value is None else {"promiseId": name, "value": value}
 
 
 def _bundle(value):
@@ -1851,36 +1865,48 @@ def make_actum(worker, runner):
             raise Error("INVALID_INPUT", "expected a list of arguments, got one text", "split it: ['ls', '-l']")
         return call("shell.run", {"argv": list(argv), "cwd": cwd, "env": env, "stdin": stdin}, key, timeout_ms)
 
-    def create(id, *, timeout_ms=None, tags=None):
-        return call("promise.create", {"id": id, "timeoutMs": timeout_ms, "tags": tags}, id)
+    def create(id=None, *, timeout_ms=None, tags=None):
+        return call("promise.create", {"promiseId": id, "timeoutMs": timeout_ms, "tags": tags})
 
-    def reject(id, error):
-        error = _as_error(error) if isinstance(error, BaseException) else error
-        return call("promise.reject", {"id": id, "error": error})
+    def reject(id, error, *, value=None):
+        return call("promise.reject", {"promiseId": id, "message": _message(error), "value": value})
 
-    def resolve_now(id, value):
-        return caps.call_now("promise.resolve", {"id": id, "value": value} if value is not None else {"id": id})
+    def made(id, timeout_ms):
+        """The promise as it is, made if there is none."""
+        try:
+            return caps.call_now("promise.create", {"promiseId": id, "timeoutMs": timeout_ms})
+        except Error as error:
+            if error.code != "PROMISE_EXISTS":
+                raise
+            return caps.call_now("promise.get", {"promiseId": id})
+
+    async def made_async(id, timeout_ms):
+        try:
+            return await caps.call("promise.create", {"promiseId": id, "timeoutMs": timeout_ms})
+        except Error as error:
+            if error.code != "PROMISE_EXISTS":
+                raise
+            return await caps.call("promise.get", {"promiseId": id})
 
     def durable_execute(target, *, id, timeout_ms=None):
         """Runs `target` at most until its promise is settled: once it is, its stored value is the answer."""
         if inspect.iscoroutine(target) or inspect.iscoroutinefunction(target):
             return durable_coroutine(target, id, timeout_ms)
-        row = caps.call_now("promise.create", {"id": id, "timeoutMs": timeout_ms}, id)
-        done, value = _settled(row)
+        done, value = _settled(made(id, timeout_ms))
         if done:
             return value
         try:
             value = target()
         except Exception as error:
-            caps.call_now("promise.reject", {"id": id, "error": _as_error(error)})
+            caps.call_now("promise.reject", {"promiseId": id, "message": _message(error)})
             raise
         if inspect.iscoroutine(value):
             return durable_rest(value, id)
-        resolve_now(id, value)
+        caps.call_now("promise.resolve", _resolution(id, value))
         return value
 
     async def durable_coroutine(target, id, timeout_ms):
-        row = await caps.call("promise.create", {"id": id, "timeoutMs": timeout_ms}, id)
+        row = await made_async(id, timeout_ms)
         try:
             done, value = _settled(row)
         except Error:
@@ -1897,9 +1923,9 @@ def make_actum(worker, runner):
         try:
             value = await coroutine
         except Exception as error:
-            await caps.call("promise.reject", {"id": id, "error": _as_error(error)})
+            await caps.call("promise.reject", {"promiseId": id, "message": _message(error)})
             raise
-        await caps.call("promise.resolve", {"id": id, "value": value} if value is not None else {"id": id})
+        await caps.call("promise.resolve", _resolution(id, value))
         return value
 
     def display(*values, raw=None):
@@ -1921,8 +1947,9 @@ def make_actum(worker, runner):
     actum.promise = lambda id: Promise(caps, id)
     actum.promises = types.SimpleNamespace(
         create=create, reject=reject,
-        resolve=lambda id, value=None: call("promise.resolve", {"id": id, "value": value}),
-        get=lambda id: call("promise.get", {"id": id}),
+        resolve=lambda id, value=None: call("promise.resolve", _resolution(id, value)),
+        cancel=lambda id, reason=None: call("promise.cancel", {"promiseId": id, "reason": reason}),
+        get=lambda id: call("promise.get", {"promiseId": id}),
         search=lambda **query: call("promise.search", query),
     )
     actum.durable_execute = durable_execute

@@ -22,7 +22,10 @@ struct Daemon {
 
 impl Daemon {
     fn answer(&mut self, request: CapabilityRequest) -> Result<Json, CapabilityError> {
-        let id = request.payload["id"].as_str().unwrap_or_default().to_owned();
+        let id = request.payload["promiseId"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         let payload = request.payload.clone();
         let kind = request.capability.clone();
         self.asked.push(request);
@@ -32,26 +35,32 @@ impl Daemon {
                 message: "no".into(),
                 hint: Some("ask".into()),
             }),
+            "promise.create" if self.promises.contains_key(&id) => Err(CapabilityError {
+                code: "PROMISE_EXISTS".into(),
+                message: "it is there".into(),
+                hint: None,
+            }),
             "promise.create" => Ok(self
                 .promises
                 .entry(id.clone())
-                .or_insert(json!({"id": id, "state": "pending"}))
+                .or_insert(json!({"promiseId": id, "state": "pending"}))
                 .clone()),
             "promise.resolve" => {
                 self.promises.insert(
                     id.clone(),
-                    json!({"id": id, "state": "resolved", "value": payload["value"]}),
+                    json!({"promiseId": id, "state": "resolved", "value": payload["value"]}),
                 );
                 Ok(json!(null))
             }
             "promise.reject" => {
                 self.promises.insert(
                     id.clone(),
-                    json!({"id": id, "state": "rejected", "error": payload["error"]}),
+                    json!({"promiseId": id, "state": "rejected",
+                        "error": {"code": "PROMISE_REJECTED", "message": payload["message"]}}),
                 );
                 Ok(json!(null))
             }
-            "promise.await" => Ok(self.promises[&id]["value"].clone()),
+            "promise.await" | "promise.get" => Ok(self.promises[&id].clone()),
             _ => Ok(json!({"did": kind, "with": payload})),
         }
     }

@@ -169,6 +169,11 @@ impl Core {
         if let Err(fault) = checked {
             return refuse(reply, &envelope, fault);
         }
+        if envelope.kind.as_str() == "session.create"
+            && let Some(sessions) = self.shared.sessions.get()
+        {
+            sessions.expect(&envelope.payload.to_value());
+        }
         let fingerprint = self.shared.keys.fingerprint(caller, &envelope);
         let now_ms = self.shared.clocks.monotonic_ms();
         let limited = OverRate {

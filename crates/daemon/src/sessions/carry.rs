@@ -1,11 +1,13 @@
 //! Carrying out one command of a session: code, a checkpoint, a restore, a reset.
 
 use super::live::{Begin, Live, read, tell_ended, tell_started};
-use super::start::Order;
-use super::{Inner, Key, failed, outcome};
+use super::start::{Order, Workers};
+use super::{Inner, Key, failed, outcome, pool};
 use crate::redact::{OutputGuard, Secret};
 use actum_engine::Start;
+use actum_kernel::Session as Row;
 use actum_model::effect::SettledAs;
+use actum_model::limits::SESSION_PROCESSES_MAX;
 use actum_model::worker::Worker;
 use actum_model::{ErrorCode, Fault, Json, Settlement};
 use actum_worker::protocol::{Skipped, Transaction};
@@ -162,10 +164,17 @@ async fn live(inner: &Arc<Inner>, key: &Key, start: &Start) -> Result<Started, F
         (Some(Worker::Live(_)), _) => return Err(gone()),
         (Some(Worker::Lost { .. }) | None, _) => {}
     }
-    let place = inner.starter.places().of_session(key, session).await?;
-    let order = Order::of_session(key, session, place);
-    let running = inner.starter.start(order).await?;
-    let live = Arc::new(Live::new(running.session, start.effect, session.generation));
+    if inner.live().len() >= SESSION_PROCESSES_MAX {
+        let message = format!("{SESSION_PROCESSES_MAX} processes run already, the bound is reached");
+        return Err(Fault::new(ErrorCode::PoolExhausted, message));
+    }
+    let (running, place) = process(inner, key, session).await?;
+    let live = Arc::new(Live::new(
+        running.session,
+        start.effect,
+        session.generation,
+        place,
+    ));
     inner.live().insert(key.clone(), Arc::clone(&live));
     // From here on it is listened to, also where the command is stopped at this point: one that is known and that nobody
     // listens to would never answer again.
@@ -176,6 +185,21 @@ async fn live(inner: &Arc<Inner>, key: &Key, start: &Start) -> Result<Started, F
         read(of, at, known, running.events).await;
     });
     Ok((live, Some(running.sandbox)))
+}
+
+/// A process for the session: a warm one where it sees no folder of the user, else one that is forked for it.
+async fn process(inner: &Inner, key: &Key, session: &Row) -> Result<(Workers, Option<pool::Place>), Fault> {
+    let places = inner.starter.places();
+    if let Some((sort, folder)) = places.sort(key, session) {
+        let (workers, place) = inner.warmed.acquire(sort, folder).await?;
+        return Ok((workers, Some(place)));
+    }
+    let place = places.of_session(key, session).await?;
+    let workers = inner
+        .starter
+        .start(Order::of_session(key, session, place))
+        .await?;
+    Ok((workers, None))
 }
 
 async fn reset(inner: &Arc<Inner>, key: &Key) -> Result<Value, Fault> {

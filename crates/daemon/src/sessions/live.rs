@@ -3,7 +3,7 @@
 //! One task reads the events in order. While output waits for somebody to take it, the task waits, and with it the
 //! worker that writes: nothing is kept without bound.
 
-use super::{Inner, Key, calls, outcome};
+use super::{Inner, Key, calls, outcome, pool};
 use crate::core::Msg;
 use crate::output::{Capture, Captured, Shown, Stream, WorkEvent};
 use crate::redact::OutputGuard;
@@ -34,6 +34,9 @@ pub(super) struct Live {
     pub(super) generation: u64,
     executions: Mutex<BTreeMap<String, Execution>>,
     heartbeat: Mutex<Option<Heartbeat>>,
+    /// Its place in the pool, given back with it.
+    #[expect(dead_code, reason = "held for its drop")]
+    place: Option<pool::Place>,
 }
 
 /// Code that runs, as its worker's events find it.
@@ -72,13 +75,19 @@ pub(super) struct Begin {
 }
 
 impl Live {
-    pub(super) fn new(session: Session, incarnation: Hash, generation: u64) -> Live {
+    pub(super) fn new(
+        session: Session,
+        incarnation: Hash,
+        generation: u64,
+        place: Option<pool::Place>,
+    ) -> Live {
         Live {
             session,
             incarnation,
             generation,
             executions: Mutex::default(),
             heartbeat: Mutex::default(),
+            place,
         }
     }
 

@@ -9,6 +9,7 @@ mod carry;
 mod live;
 mod outcome;
 mod place;
+mod pool;
 mod start;
 
 pub(crate) use place::{Place, Places};
@@ -22,6 +23,7 @@ use actum_model::effect::SettledAs;
 use actum_model::ids::{SessionId, Tenant};
 use actum_model::{ErrorCode, Fault, Settlement, limits};
 use live::Live;
+use pool::{Sort, Warmed};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,6 +45,7 @@ struct Inner {
     sink: Sink,
     core: WeakCore,
     starter: Starter,
+    warmed: Warmed,
     live: Mutex<BTreeMap<Key, Arc<Live>>>,
     /// Commands that are carried out, each with where to ask for its stop.
     running: Mutex<BTreeMap<u64, Running>>,
@@ -59,12 +62,14 @@ struct Running {
 impl Sessions {
     /// No session lives yet.
     pub(crate) fn new(runtime: Handle, sink: Sink, core: WeakCore, starter: Starter) -> Sessions {
+        let warmed = Warmed::new(starter.clone(), starter.places().pool());
         Sessions {
             inner: Arc::new(Inner {
                 runtime,
                 sink,
                 core,
                 starter,
+                warmed,
                 live: Mutex::default(),
                 running: Mutex::default(),
             }),
@@ -111,6 +116,22 @@ impl Sessions {
         });
     }
 
+    /// A session of this kind was asked for: a process for it is made ready.
+    pub(crate) fn expect(&self, spec: &Value) {
+        let text = |name: &str| spec.get(name).and_then(Value::as_str);
+        let shell = match text("kind") {
+            Some("python") => false,
+            Some("shell") => true,
+            _ => return,
+        };
+        let workspace = match text("profile") {
+            Some("pure") => false,
+            Some("workspace") | None if text("workspace").is_none() && spec.get("folders").is_none() => true,
+            _ => return,
+        };
+        self.inner.warmed.expect(Sort { shell, workspace });
+    }
+
     /// Stops a command. A number that is not carried out is ignored: its settlement is on its way.
     pub(crate) fn stop(&self, seq: u64, grace: Duration) {
         if let Some(running) = self.inner.running().get(&seq) {
@@ -141,11 +162,16 @@ impl Sessions {
         let (live, key) = (inner.live().remove(key), key.clone());
         let runtime = inner.runtime.clone();
         runtime.spawn(async move {
-            let generation = live.as_ref().map(|live| live.generation);
             if let Some(live) = live {
                 live.session.shutdown().await;
             }
-            inner.starter.places().forget(&key, generation).await;
+            let Ok(core) = inner.core.upgrade() else { return };
+            let alive = core
+                .published()
+                .state
+                .session(&key.0, &key.1)
+                .map(|row| row.generation);
+            inner.starter.places().forget(&key, alive).await;
         });
     }
 
@@ -160,6 +186,7 @@ impl Sessions {
         for live in all {
             live.session.shutdown().await;
         }
+        self.inner.warmed.close();
         self.inner.starter.close().await;
     }
 
@@ -170,7 +197,11 @@ impl Sessions {
             let own = live.iter().filter(|((of, _), _)| of == tenant);
             own.map(|((_, session), live)| live.describe(session)).collect()
         };
-        serde_json::json!({"sessions": live, "pool": self.inner.starter.describe()})
+        let mut pool = self.inner.warmed.describe();
+        if let (Value::Object(members), Value::Object(more)) = (&mut pool, self.inner.starter.describe()) {
+            members.extend(more);
+        }
+        serde_json::json!({"sessions": live, "pool": pool})
     }
 }
 

@@ -3,6 +3,7 @@
 //! A private workspace lies in the data directory and goes with its session. Everything else must be granted.
 
 use super::Key;
+use super::pool::Sort;
 use actum_kernel::Session;
 use actum_model::{ErrorCode, Fault, Json};
 use actum_provider::Grants;
@@ -36,6 +37,23 @@ impl Place {
     /// Whether a folder is the session's own, and not one of the user's.
     pub(crate) fn is_private(&self, mount: &Mount) -> bool {
         self.private.as_ref() == Some(&mount.host)
+    }
+
+    /// A place that shows a folder of the session's own, or none.
+    pub(super) fn private(folder: Option<&Path>) -> Place {
+        Place {
+            profile: if folder.is_some() {
+                Profile::Workspace
+            } else {
+                Profile::Pure
+            },
+            mounts: folder
+                .map(|folder| Mount::write(folder, WORK))
+                .into_iter()
+                .collect(),
+            workspace: folder.map(Path::to_owned),
+            private: folder.map(Path::to_owned),
+        }
     }
 
     /// What the record says of it.
@@ -202,13 +220,54 @@ impl Places {
         self.data.file_name().map(ToOwned::to_owned)
     }
 
+    /// The sort of warm process that fits a session, with where its folder goes. None where it sees a folder of the user,
+    /// or has one of its own already.
+    pub(super) fn sort(&self, key: &Key, session: &Session) -> Option<(Sort, Option<PathBuf>)> {
+        let spec = session.spec.as_ref().map_or(Value::Null, Json::to_value);
+        let text = |name: &str| spec.get(name).and_then(Value::as_str);
+        if spec.get("folders").is_some() || text("workspace").is_some() {
+            return None;
+        }
+        let shell = text("kind") == Some("shell");
+        match text("profile") {
+            Some("pure") => Some((
+                Sort {
+                    shell,
+                    workspace: false,
+                },
+                None,
+            )),
+            Some("workspace") | None => {
+                let folder = self.private_path(key, session.generation);
+                let fresh = !folder.exists();
+                fresh.then_some((
+                    Sort {
+                        shell,
+                        workspace: true,
+                    },
+                    Some(folder),
+                ))
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// Where warm processes have their folders. They are on the same file system as those of sessions.
+    pub(crate) fn pool(&self) -> PathBuf {
+        self.data.join("workspaces").join(".pool")
+    }
+
+    fn private_path(&self, key: &Key, generation: u64) -> PathBuf {
+        self.workspaces(key).join(format!("{}-{generation}", key.1))
+    }
+
     fn workspaces(&self, key: &Key) -> PathBuf {
         self.data.join("workspaces").join(key.0.as_str())
     }
 
     fn private(&self, key: &Key, generation: u64) -> Result<PathBuf, Fault> {
         let made = || -> io::Result<PathBuf> {
-            let folder = self.workspaces(key).join(format!("{}-{generation}", key.1));
+            let folder = self.private_path(key, generation);
             std::fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
@@ -223,15 +282,28 @@ impl Places {
         })
     }
 
-    /// Removes the private workspace of a session that is gone.
-    pub(crate) async fn forget(&self, key: &Key, generation: Option<u64>) {
-        let folder = self.workspaces(key);
-        let prefix = match generation {
-            Some(generation) => format!("{}-{generation}", key.1),
-            None => return,
+    /// Removes the private workspaces of a session that is gone, but not of one that was created under its id since.
+    pub(crate) async fn forget(&self, key: &Key, alive: Option<u64>) {
+        let (folder, prefix) = (self.workspaces(key), format!("{}-", key.1));
+        let remove = move || -> io::Result<()> {
+            for entry in std::fs::read_dir(&folder)? {
+                let entry = entry?;
+                let name = entry.file_name();
+                let generation = name
+                    .to_str()
+                    .and_then(|name| name.strip_prefix(&prefix)?.parse::<u64>().ok());
+                if generation.is_some_and(|generation| Some(generation) != alive) {
+                    std::fs::remove_dir_all(entry.path())?;
+                }
+            }
+            Ok(())
         };
-        let _removed =
-            tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder.join(prefix))).await;
+        let removed = tokio::task::spawn_blocking(remove).await;
+        if let Ok(Err(error)) = removed
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, session = key.1.as_str(), "the folder of a deleted session is still there");
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -41,6 +42,31 @@ pub(crate) struct Order {
 }
 
 impl Order {
+    /// For no session yet, with a folder of its own, which is made.
+    ///
+    /// # Errors
+    /// `INTERNAL` where the folder cannot be made.
+    pub(super) fn warm(kind: &str, folder: Option<&Path>) -> Result<Order, Fault> {
+        let failed = |error: io::Error| {
+            Fault::new(
+                ErrorCode::Internal,
+                format!("a warm folder cannot be made ({error})"),
+            )
+        };
+        if let Some(folder) = folder {
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .map_err(failed)?;
+        }
+        Ok(Order {
+            kind: kind.to_owned(),
+            session: "warm".to_owned(),
+            place: Place::private(folder),
+        })
+    }
+
     /// For a session as state has it.
     pub(crate) fn of_session(key: &Key, row: &Row, place: Place) -> Order {
         let spec = row.spec.as_ref().map(Json::to_value);
