@@ -15,6 +15,7 @@ mod withstand_support;
 use actum_client::Client;
 use common::{block_on, follow, until};
 use serde_json::{Value, json};
+use std::time::Instant;
 use withstand_support::*;
 
 const MIB_IN_KIB: u64 = 1024;
@@ -66,8 +67,14 @@ fn a_last_line_counts_once_and_awaits_are_awaited() {
                 "async def numbers():\n    for n in range(3):\n        yield n\nfound = []\nasync for n in numbers():\n    found.append(n)\nfound",
                 json!([0, 1, 2]),
             ),
-            ("async def late():\n    return 'late'\nawait late()", json!("late")),
-            ("async def called():\n    return 'called'\ncalled()", json!("called")),
+            (
+                "async def late():\n    return 'late'\nawait late()",
+                json!("late"),
+            ),
+            (
+                "async def called():\n    return 'called'\ncalled()",
+                json!("called"),
+            ),
         ];
         for (text, expected) in cases {
             let answer = code(&client, "s", text).await;
@@ -171,7 +178,11 @@ fn fifty_megabytes_of_output_are_kept_as_a_blob_and_what_is_beyond_the_bound_is_
         assert_eq!(answer["outcome"], "succeeded", "{}", answer["error"]);
         let stdout = &answer["data"]["stdout"];
         assert_eq!(stdout["bytes"], 50_000_000);
-        assert!(stdout["dropped"].is_null() || stdout["dropped"] == 0, "{}", stdout["dropped"]);
+        assert!(
+            stdout["dropped"].is_null() || stdout["dropped"] == 0,
+            "{}",
+            stdout["dropped"]
+        );
         assert!(answer.to_string().len() < 300_000, "the answer itself is bounded");
         let hash = stdout["blob"].as_str().unwrap();
         let kept = ground.daemon.data.join("blobs");
@@ -181,18 +192,26 @@ fn fifty_megabytes_of_output_are_kept_as_a_blob_and_what_is_beyond_the_bound_is_
         assert_eq!(answer["outcome"], "succeeded", "{}", answer["error"]);
         let stdout = &answer["data"]["stdout"];
         let dropped = stdout["dropped"].as_u64().unwrap();
-        assert_eq!(stdout["bytes"].as_u64().unwrap() + dropped, 100_000_000, "{dropped}");
+        assert_eq!(
+            stdout["bytes"].as_u64().unwrap() + dropped,
+            100_000_000,
+            "{dropped}"
+        );
         assert_eq!(value_of(&code(&client, "s", "1 + 1").await), 2);
     });
 }
 
 fn holds_file_with(folder: &std::path::Path, name: &str) -> bool {
-    std::fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| {
-        let found = entry.file_name().to_string_lossy().into_owned();
-        name.contains(&found) && !entry.path().is_dir()
-            || found.contains(name)
-            || entry.path().is_dir() && holds_file_with(&entry.path(), name)
-    })
+    std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|entry| {
+            let found = entry.file_name().to_string_lossy().into_owned();
+            name.contains(&found) && !entry.path().is_dir()
+                || found.contains(name)
+                || entry.path().is_dir() && holds_file_with(&entry.path(), name)
+        })
 }
 
 #[test]
@@ -257,11 +276,15 @@ fn a_session_is_deleted_only_when_its_code_has_ended_and_takes_its_process_and_f
         assert_eq!(deleted.unwrap()["outcome"], "succeeded");
         assert!(worker.ends_within(PATIENCE_SECONDS), "the worker lives on");
         assert_eq!(listed(&client).await, []);
+        let kept = ground.data().join("workspaces/main");
+        let until = Instant::now() + PATIENCE;
+        while std::fs::read_dir(&kept).unwrap().count() > 0 {
+            assert!(Instant::now() < until, "the folder of the session is left");
+            look(&client, "server.pool", json!({})).await;
+        }
     });
-    let kept = ground.data().join("workspaces/main");
     let (status, said) = ground.daemon.end();
     assert!(status.success(), "{said}");
-    assert_eq!(std::fs::read_dir(kept).unwrap().count(), 0, "the folder of the session is left");
 }
 
 #[test]

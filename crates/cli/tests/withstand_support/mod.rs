@@ -23,9 +23,12 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// How long anything may take to end that was told to, on a machine that is busy with other things.
 pub const PATIENCE_SECONDS: i64 = 20;
+/// The same.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
@@ -36,7 +39,11 @@ pub fn fresh(prefix: &str) -> String {
 
 /// How often something is done: few times, or as many as were asked for where `ACTUM_DEEP` is set.
 pub fn times(slice: usize, deep: usize) -> usize {
-    if std::env::var_os("ACTUM_DEEP").is_some() { deep } else { slice }
+    if std::env::var_os("ACTUM_DEEP").is_some() {
+        deep
+    } else {
+        slice
+    }
 }
 
 /// A daemon with its data, and a folder that commands may write.
@@ -96,10 +103,23 @@ impl Ground {
 pub fn dev(data: &Path, open: &Path, flags: &[&str], env: &[(&str, &str)]) -> Daemon {
     let mut command = crate::common::actum();
     command
-        .args(["dev", "--listen", "127.0.0.1:0", "--rate", "0", "--segment-mib", "1", "--json"])
+        .args([
+            "dev",
+            "--listen",
+            "127.0.0.1:0",
+            "--rate",
+            "0",
+            "--segment-mib",
+            "1",
+            "--json",
+        ])
         .arg("--grant-file")
         .arg(format!("{}:rw", open.display()))
-        .args(flags.iter().map(|flag| flag.replace("{open}", &open.display().to_string())))
+        .args(
+            flags
+                .iter()
+                .map(|flag| flag.replace("{open}", &open.display().to_string())),
+        )
         .arg("--data")
         .arg(data)
         .envs(env.iter().copied());
@@ -117,7 +137,10 @@ pub async fn ask(client: &Client, kind: &str, session: &str, payload: Value) -> 
 
 /// A read, which has no id.
 pub async fn look(client: &Client, kind: &str, payload: Value) -> Value {
-    let answer = client.submit(&json!({"type": kind, "payload": payload})).await.unwrap();
+    let answer = client
+        .submit(&json!({"type": kind, "payload": payload}))
+        .await
+        .unwrap();
     answer["data"].clone()
 }
 
@@ -192,7 +215,12 @@ pub fn below(root: u32) -> Vec<Held> {
     let mut found = vec![i32::try_from(root).unwrap()];
     let mut at = 0;
     while let Some(parent) = found.get(at).copied() {
-        found.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
+        found.extend(
+            parents
+                .iter()
+                .filter(|(_, of)| *of == parent)
+                .map(|(pid, _)| *pid),
+        );
         at += 1;
     }
     found.into_iter().skip(1).filter_map(Held::of).collect()
@@ -211,7 +239,11 @@ pub fn marked(mark: &str) -> Vec<Held> {
 #[track_caller]
 pub fn nothing_is_left_of(mark: &str) {
     for held in marked(mark) {
-        assert!(held.ends_within(PATIENCE_SECONDS), "process {} lives on: {mark}", held.pid);
+        assert!(
+            held.ends_within(PATIENCE_SECONDS),
+            "process {} lives on: {mark}",
+            held.pid
+        );
     }
 }
 

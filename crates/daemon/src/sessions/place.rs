@@ -94,7 +94,10 @@ impl Places {
                 continue;
             };
             if mount.access == Access::Write {
-                let between = inner.ancestors().skip(1).filter(|part| !part.as_os_str().is_empty());
+                let between = inner
+                    .ancestors()
+                    .skip(1)
+                    .filter(|part| !part.as_os_str().is_empty());
                 for part in between {
                     covers.push(held(mount, part)?);
                 }
