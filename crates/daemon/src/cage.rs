@@ -26,6 +26,8 @@ pub(crate) struct Cages {
 
 impl Cages {
     pub(crate) fn new(sandbox: Sandbox, data: PathBuf, grants: Arc<Grants>) -> Cages {
+        // A daemon that was killed could not take the control groups of its cages with it.
+        actum_sandbox::sweep();
         Cages {
             sandbox,
             launcher: Launcher::of_this_program(),
@@ -74,6 +76,7 @@ impl Cages {
             .env
             .insert(crate::door::MARK.to_owned(), job.effect.to_string());
         caged.require = self.required();
+        caged.limits.memory_bytes = memory_bytes().map(|all| all / 2);
         job.cage = Some(Box::new(Caging {
             launcher: self.launcher.clone(),
             spec: caged,
@@ -87,6 +90,15 @@ impl Cages {
 pub struct Caging {
     pub(crate) launcher: Launcher,
     pub(crate) spec: Spec,
+}
+
+/// The memory of this machine, as far as it is known. Programs get a part of it, so that one that takes all it can get
+/// ends before the machine does.
+pub(crate) fn memory_bytes() -> Option<u64> {
+    let told = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = told.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
 }
 
 /// Folders of the user are seen where they are, so that a path means the same inside and outside; what is the

@@ -50,10 +50,19 @@ pub fn sweep() {
         };
         for base in [Some(base.as_path()), base.parent()].into_iter().flatten() {
             let names = fs::read_dir(base).into_iter().flatten().flatten();
-            let ours = names.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX));
+            let ours = names.filter(|entry| is_left(&entry.file_name().to_string_lossy()));
             remove(&ours.map(|entry| entry.path()).collect::<Vec<_>>());
         }
     }
+}
+
+/// Whether a folder is a group that was made here by a process that is no more. One that was made a moment ago by a
+/// process that lives may be about to enter it.
+fn is_left(name: &str) -> bool {
+    let Some((pid, _)) = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-')) else {
+        return false;
+    };
+    !Path::new("/proc").join(pid).join("stat").exists()
 }
 
 fn enter_v2(limits: &Limits) -> Result<Group, String> {
@@ -204,6 +213,13 @@ mod tests {
         );
         assert_eq!(line_of("0::/"), Some((String::new(), "/".to_owned())));
         assert_eq!(line_of("nothing"), None);
+    }
+
+    #[test]
+    fn a_group_whose_maker_lives_is_not_left_over() {
+        assert!(!is_left(&name()));
+        assert!(is_left(&format!("{PREFIX}4194305-1")));
+        assert!(!is_left("somebody-elses-4194305-1"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Carrying out one command of a session: code, a checkpoint, a restore, a reset.
 
-use super::live::{Begin, Live, read, tell_started};
+use super::live::{Begin, Live, read, tell_ended, tell_started};
 use super::start::{Order, Workers};
 use super::{Inner, Key, failed, outcome, pool};
 use crate::redact::{OutputGuard, Secret};
@@ -17,6 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// A live process, and its cage if it was started now.
+type Started = (Arc<Live>, Option<Value>);
 /// Where the stop of a command is asked for.
 type Stop = watch::Receiver<Option<Duration>>;
 
@@ -36,11 +38,13 @@ pub(super) async fn carry(
     };
     let done = match start.identity.kind.as_str() {
         "session.reset" => reset(&inner, &key).await,
-        "session.checkpoint" => checkpoint(&inner, &key, &start).await,
-        "session.restore" => restore(&inner, &key, &start, &arguments).await,
+        "session.checkpoint" => checkpoint(&inner, &key, &start, stop.clone()).await,
+        "session.restore" => restore(&inner, &key, &start, &arguments, stop.clone()).await,
         _ => return run(&inner, &key, &start, &arguments, &secrets, stop).await,
     };
     match done {
+        // It was asked to stop, and it did: whatever its worker said last is not why.
+        Err(_) if stop.borrow().is_some() => stopped(),
         Ok(data) => Settlement {
             settled: SettledAs::Succeeded,
             data: Json::from_value(&data).ok(),
@@ -58,14 +62,10 @@ async fn run(
     secrets: &[Secret],
     mut stop: Stop,
 ) -> Settlement {
-    let started = tokio::select! {
-        biased;
-        _ = asked(&mut stop) => return stopped_before(),
-        live = live(inner, key, start) => live,
-    };
-    let (live, sandbox) = match started {
-        Ok(started) => started,
-        Err(fault) => return failed(fault),
+    let (live, sandbox) = match live_unless_stopped(inner, key, start, &mut stop).await {
+        Some(Ok(started)) => started,
+        Some(Err(fault)) => return failed(fault),
+        None => return stopped(),
     };
     let guard = OutputGuard::new(secrets, &inner.sink.rules);
     let id = start.identity.public_id().to_string();
@@ -109,7 +109,7 @@ async fn asked(stop: &mut Stop) -> Duration {
     }
 }
 
-fn stopped_before() -> Settlement {
+fn stopped() -> Settlement {
     Settlement {
         settled: SettledAs::Stopped,
         data: None,
@@ -139,9 +139,23 @@ fn refused(error: &SessionError) -> Fault {
     }
 }
 
+/// The same, or nothing if the stop is asked for first: then what was being started is dropped, and ends with it.
+async fn live_unless_stopped(
+    inner: &Arc<Inner>,
+    key: &Key,
+    start: &Start,
+    stop: &mut Stop,
+) -> Option<Result<Started, Fault>> {
+    tokio::select! {
+        biased;
+        _ = asked(stop) => None,
+        started = live(inner, key, start) => Some(started),
+    }
+}
+
 /// The live process of the session. Where the session has none, one is started; where it had one that is gone, none is.
 /// With it comes the cage, if it was started now.
-async fn live(inner: &Arc<Inner>, key: &Key, start: &Start) -> Result<(Arc<Live>, Option<Value>), Fault> {
+async fn live(inner: &Arc<Inner>, key: &Key, start: &Start) -> Result<Started, Fault> {
     let gone = || Fault::new(ErrorCode::SessionLost, "the process of the session is gone");
     let session = start.session.as_ref().ok_or_else(gone)?;
     let found = inner.live().get(key).cloned();
@@ -162,13 +176,14 @@ async fn live(inner: &Arc<Inner>, key: &Key, start: &Start) -> Result<(Arc<Live>
         place,
     ));
     inner.live().insert(key.clone(), Arc::clone(&live));
-    tell_started(inner, key, &live, &running.sandbox).await;
-    inner.runtime.spawn(read(
-        Arc::clone(inner),
-        key.clone(),
-        Arc::clone(&live),
-        running.events,
-    ));
+    // From here on it is listened to, also where the command is stopped at this point: one that is known and that nobody
+    // listens to would never answer again.
+    let (of, known, at) = (Arc::clone(inner), Arc::clone(&live), key.clone());
+    let sandbox = running.sandbox.clone();
+    inner.runtime.spawn(async move {
+        tell_started(&of, &at, &known, &sandbox).await;
+        read(of, at, known, running.events).await;
+    });
     Ok((live, Some(running.sandbox)))
 }
 
@@ -196,13 +211,36 @@ async fn reset(inner: &Arc<Inner>, key: &Key) -> Result<Value, Fault> {
     Ok(json!({}))
 }
 
-async fn checkpoint(inner: &Arc<Inner>, key: &Key, start: &Start) -> Result<Value, Fault> {
-    let (live, _) = live(inner, key, start).await?;
-    let saved = live
-        .session
-        .checkpoint(&start.identity.public_id().to_string())
-        .await;
-    let saved = saved.map_err(|error| refused(&error))?;
+/// Waits for an answer of a worker that was asked for something else than to run code. Asked to stop, it cancels that:
+/// a worker that does not come to its end in time is killed, and its session told to be lost before the command ends.
+async fn answered<T>(
+    inner: &Arc<Inner>,
+    key: &Key,
+    live: &Arc<Live>,
+    id: &str,
+    mut stop: Stop,
+    asked_for: impl Future<Output = Result<T, SessionError>>,
+) -> Result<T, Fault> {
+    let mut asked_for = std::pin::pin!(asked_for);
+    let answer = tokio::select! {
+        biased;
+        answer = &mut asked_for => answer,
+        grace = asked(&mut stop) => {
+            let _over = live.session.cancel(id, grace).await;
+            asked_for.await
+        }
+    };
+    if let Err(SessionError::Ended(reason)) = &answer {
+        tell_ended(inner, key, live, reason).await;
+    }
+    answer.map_err(|error| refused(&error))
+}
+
+async fn checkpoint(inner: &Arc<Inner>, key: &Key, start: &Start, mut stop: Stop) -> Result<Value, Fault> {
+    let started = live_unless_stopped(inner, key, start, &mut stop).await;
+    let (live, _) = started.unwrap_or_else(|| Err(Fault::new(ErrorCode::Cancelled, "it was stopped")))?;
+    let id = start.identity.public_id().to_string();
+    let saved = answered(inner, key, &live, &id, stop, live.session.checkpoint(&id)).await?;
     let hash = inner.sink.seal(saved.data.to_vec()).await;
     let hash = hash.map_err(|error| Fault::new(ErrorCode::Internal, format!("it was not kept: {error}")))?;
     Ok(
@@ -211,7 +249,13 @@ async fn checkpoint(inner: &Arc<Inner>, key: &Key, start: &Start) -> Result<Valu
     )
 }
 
-async fn restore(inner: &Arc<Inner>, key: &Key, start: &Start, arguments: &Value) -> Result<Value, Fault> {
+async fn restore(
+    inner: &Arc<Inner>,
+    key: &Key,
+    start: &Start,
+    arguments: &Value,
+    mut stop: Stop,
+) -> Result<Value, Fault> {
     let named = arguments
         .get("checkpoint")
         .and_then(Value::as_str)
@@ -224,10 +268,11 @@ async fn restore(inner: &Arc<Inner>, key: &Key, start: &Start, arguments: &Value
     let data = tokio::task::spawn_blocking(move || core.blob(&hash)).await;
     let data = data.map_err(|error| Fault::new(ErrorCode::Internal, error.to_string()))??;
     let clear = arguments.get("clear").and_then(Value::as_bool).unwrap_or(false);
-    let (live, _) = live(inner, key, start).await?;
+    let started = live_unless_stopped(inner, key, start, &mut stop).await;
+    let (live, _) = started.unwrap_or_else(|| Err(Fault::new(ErrorCode::Cancelled, "it was stopped")))?;
     let id = start.identity.public_id().to_string();
-    let restored = live.session.restore(&id, &data, clear).await;
-    let restored = restored.map_err(|error| refused(&error))?;
+    let asked_for = live.session.restore(&id, &data, clear);
+    let restored = answered(inner, key, &live, &id, stop, asked_for).await?;
     Ok(json!({"restored": restored.restored, "skipped": skipped(&restored.skipped)}))
 }
 

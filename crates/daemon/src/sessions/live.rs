@@ -323,7 +323,7 @@ async fn finish(
 }
 
 /// Tells the kernel that the process is gone, once, and forgets it.
-async fn tell_ended(inner: &Arc<Inner>, key: &Key, live: &Arc<Live>, reason: &EndReason) {
+pub(super) async fn tell_ended(inner: &Arc<Inner>, key: &Key, live: &Arc<Live>, reason: &EndReason) {
     let known = {
         let mut all = inner.live();
         match all.get(key) {

@@ -11,7 +11,7 @@ use actum_provider::grants::{FileGrant, Reach};
 use actum_sandbox::{Access, Mount, Profile};
 use serde_json::{Value, json};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -81,26 +81,41 @@ impl Places {
         Places { data, grants }
     }
 
-    /// What covers the data directory in a cage that shows these folders: an empty one.
+    /// What covers the data directory in a cage that shows these folders: an empty one. The folders on the way to it
+    /// are held where they are, each mounted on itself: a program that may write could move one of them away, and
+    /// the data with it, to where the next cage would not look for it.
     ///
     /// # Errors
     /// `INTERNAL` where the empty folder cannot be made.
     pub(crate) fn cover(&self, mounts: &[Mount]) -> Result<Vec<Mount>, Fault> {
-        let held = mounts.iter().filter_map(|mount| {
-            let inner = self.data.strip_prefix(&mount.host).ok()?;
-            Some(mount.at.join(inner))
-        });
-        let held: Vec<PathBuf> = held.collect();
-        if held.is_empty() {
-            return Ok(Vec::new());
+        let mut covers = Vec::new();
+        for mount in mounts {
+            let Ok(inner) = self.data.strip_prefix(&mount.host) else {
+                continue;
+            };
+            if mount.access == Access::Write {
+                let between = inner
+                    .ancestors()
+                    .skip(1)
+                    .filter(|part| !part.as_os_str().is_empty());
+                for part in between {
+                    covers.push(held(mount, part)?);
+                }
+            }
+            covers.push(Mount::read(self.empty()?, mount.at.join(inner)));
         }
+        Ok(covers)
+    }
+
+    /// An empty folder, in the data directory itself.
+    fn empty(&self) -> Result<PathBuf, Fault> {
         let empty = self.data.join("empty");
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o755)
             .create(&empty)
             .map_err(|error| Fault::new(ErrorCode::Internal, format!("no empty folder ({error})")))?;
-        Ok(held.into_iter().map(|at| Mount::read(&empty, at)).collect())
+        Ok(empty)
     }
 
     /// The place of a session. Makes its private workspace if it has none yet.
@@ -295,6 +310,24 @@ impl Places {
     }
 }
 
+/// A folder within a mount, mounted on itself. With its mount, rights are translated for its owner, so it must be the
+/// owner of the whole.
+fn held(mount: &Mount, part: &Path) -> Result<Mount, Fault> {
+    let owner = |path: &Path| std::fs::metadata(path).map(|found| (found.uid(), found.gid()));
+    let host = mount.host.join(part);
+    match (owner(&mount.host), owner(&host)) {
+        (Ok(of_all), Ok(of_part)) if of_all == of_part => Ok(Mount::write(host, mount.at.join(part))),
+        _ => {
+            let message = format!(
+                "`{}` holds the daemon's own data in a folder of somebody else",
+                mount.host.display()
+            );
+            Err(Fault::new(ErrorCode::NotGranted, message)
+                .with_hint("keep the data elsewhere with --data, or name a smaller folder"))
+        }
+    }
+}
+
 /// A path without links, of a folder that is there.
 fn real(path: &str) -> Result<PathBuf, Fault> {
     let wrong = |message: String| Err(Fault::new(ErrorCode::InvalidInput, message));
@@ -352,6 +385,25 @@ mod tests {
         assert!(places.make(&key(), 1, &folder(false)).is_ok());
         let refused = places.make(&key(), 1, &folder(true)).unwrap_err();
         assert_eq!(refused.code, ErrorCode::NotGranted);
+    }
+
+    #[test]
+    fn data_deep_inside_a_folder_is_covered_and_cannot_be_moved_away() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("a/b/data")).unwrap();
+        let places = Places::new(root.path().join("a/b/data"), Arc::new(Grants::default()));
+        let here = |path: &str| root.path().join(path);
+        let covers = places
+            .cover(&[Mount::write(root.path(), "/work"), Mount::read(here("a/c"), "/c")])
+            .unwrap();
+        assert_eq!(
+            covers,
+            [
+                Mount::write(here("a/b"), "/work/a/b"),
+                Mount::write(here("a"), "/work/a"),
+                Mount::read(here("a/b/data/empty"), "/work/a/b/data"),
+            ]
+        );
     }
 
     #[test]

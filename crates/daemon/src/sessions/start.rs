@@ -6,7 +6,7 @@
 
 use super::Key;
 use super::place::{FOLDERS, Place, Places, WORK};
-use crate::cage::{Cages, refused};
+use crate::cage::{Cages, memory_bytes, refused};
 use actum_kernel::Session as Row;
 use actum_model::limits::SESSION_FOLDERS_MAX;
 use actum_model::worker::Sandbox;
@@ -29,6 +29,10 @@ use tokio::sync::oneshot;
 
 /// How long a zygote's sessions may take to be gone when the daemon ends.
 const END: Duration = Duration::from_secs(2);
+
+/// Address space that a process of a session has on the smallest machine: threads and mapped files take much of it
+/// without taking memory.
+const ADDRESS_SPACE_BYTES_MIN: u64 = 4 * 1024 * 1024 * 1024;
 
 /// What a process is started for.
 pub(crate) struct Order {
@@ -186,6 +190,8 @@ impl Starter {
         spec.mounts.clone_from(&order.place.mounts);
         spec.mounts.extend(self.cover(&order.place)?);
         spec.hostname = "actum".to_owned();
+        // Of each process; what all sessions take together is bounded by the group of the zygote, where there is one.
+        spec.limits.address_space_bytes = memory_bytes().map(|all| all.max(ADDRESS_SPACE_BYTES_MIN));
         if order.place.workspace.is_some() {
             spec.cwd = WORK.into();
         }
@@ -282,6 +288,7 @@ impl Starter {
         spec.places = self.places_of_zygote();
         spec.env = environment(&BTreeMap::new());
         spec.require = self.inner.cages.required();
+        spec.limits.memory_bytes = memory_bytes().map(|all| all / 4 * 3);
         Ok(spec)
     }
 

@@ -163,6 +163,7 @@ pub(crate) fn job(argv: &[&str]) -> Job {
         env: BTreeMap::new(),
         stdin: None,
         secrets: Vec::new(),
+        cage: None,
     }
 }
 

@@ -43,8 +43,9 @@ pub(super) fn build(plan: &Plan, pieces: Pieces, identity: Identity) -> Result<R
     }
     pivot()?;
     own_places(plan, identity)?;
+    let own = Own::now()?;
     for piece in pieces.0 {
-        put(piece)?;
+        put(piece, &own)?;
     }
     let seen = match proc {
         Ok(proc) => attach(proc.as_fd(), Path::new("/proc"))
@@ -53,7 +54,7 @@ pub(super) fn build(plan: &Plan, pieces: Pieces, identity: Identity) -> Result<R
         Err(reason) => Err(reason),
     };
     for place in plan.zygote.iter().flat_map(|zygote| &zygote.places) {
-        place_for(place, true)?;
+        place_for(place, true, &own)?;
     }
     seal()?;
     Ok(seen)
@@ -155,16 +156,27 @@ pub(crate) fn memory_options(limits: &Limits) -> String {
     )
 }
 
-fn put(piece: Piece) -> Result<(), Refusal> {
+/// The file systems of the cage's own, where places may be made: its root and what it has in memory. Looked at before
+/// any folder of the host is in view, which could take the place of one of them.
+struct Own([u64; 3]);
+
+impl Own {
+    fn now() -> Result<Own, Refusal> {
+        let device = |path: &str| fs::metadata(path).map(|found| found.dev()).step(path);
+        Ok(Own([device("/")?, device("/tmp")?, device("/dev/shm")?]))
+    }
+}
+
+fn put(piece: Piece, own: &Own) -> Result<(), Refusal> {
     match piece {
         Piece::Link { at, to } => {
             if let Some(above) = at.parent() {
-                place_for(above, true)?;
+                place_for(above, true, own)?;
             }
             symlink(to, &at).map_err(|error| folder(&at, error))
         }
         Piece::Mount { at, tree } => {
-            place_for(&at, tree.is_folder)?;
+            place_for(&at, tree.is_folder, own)?;
             attach(tree.mount.as_fd(), &at).map_err(|error| folder(&at, error))
         }
     }
@@ -174,9 +186,8 @@ fn attach(mount: BorrowedFd<'_>, at: &Path) -> rustix::io::Result<()> {
     move_mount(mount, "", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
 }
 
-/// Makes an empty folder or file to mount on, in the cage's own root alone: never inside a folder of the host.
-fn place_for(at: &Path, is_folder: bool) -> Result<(), Refusal> {
-    let root = fs::metadata("/").step("root")?.dev();
+/// Makes an empty folder or file to mount on, in what is the cage's own: never inside a folder of the host.
+fn place_for(at: &Path, is_folder: bool, own: &Own) -> Result<(), Refusal> {
     let mut path = Path::new("/").to_owned();
     let count = at.components().count();
     for (index, part) in at.components().enumerate() {
@@ -186,7 +197,7 @@ fn place_for(at: &Path, is_folder: bool) -> Result<(), Refusal> {
         if path.exists() {
             continue;
         }
-        if above.dev() != root {
+        if !own.0.contains(&above.dev()) {
             return Err(folder(at, "there is no such place in the folder above it"));
         }
         let made = if index + 1 == count && !is_folder {

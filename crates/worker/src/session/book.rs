@@ -108,12 +108,10 @@ impl Book {
         Ok(())
     }
 
-    /// Marks an execution as cancelled; whether it is there to be.
+    /// Marks a request as cancelled; whether it is there to be. A checkpoint or a restore runs code of the user's too,
+    /// so it must not be without an end.
     pub(super) fn cancel(&mut self, id: &str) -> bool {
-        let found = self
-            .requests
-            .iter_mut()
-            .find(|request| request.id == id && request.kind == Kind::Execution);
+        let found = self.requests.iter_mut().find(|request| request.id == id);
         found.is_some_and(|request| {
             request.cancelled = true;
             true
