@@ -17,6 +17,9 @@ Run a daemon:
   doctor       check this machine and the data directory
 
 Do things:
+  run          a program in the cage, its output and exit code here
+  py           Python code, or a prompt with -i
+  sh           lines of a shell that keeps its names, or a prompt with -i
   submit       commands from a file, one JSON object a line
   call         one command
   cancel       cancel a command
@@ -94,6 +97,12 @@ enum Command {
     Demo(commands::demo::Args),
     /// Check this machine and the data directory, with a fix for what is wrong
     Doctor(commands::doctor::Args),
+    /// Run a program in the cage: its output on this terminal, its exit code as this one
+    Run(commands::run::Args),
+    /// Run Python code in a session, or with -i a prompt that keeps one
+    Py(commands::py::Args),
+    /// Run lines of a shell in a session that keeps its names and folder, or with -i a prompt
+    Sh(commands::py::Args),
     /// Submit commands from a file, one JSON object a line
     Submit(commands::submit::Args),
     /// Submit one command
@@ -159,6 +168,9 @@ impl Command {
             Command::Serve(args) => commands::daemon::serve(args, context),
             Command::Demo(args) => commands::demo::run(args, context),
             Command::Doctor(args) => commands::doctor::run(args, context),
+            Command::Run(args) => commands::run::run(args, context),
+            Command::Py(args) => commands::py::py(args, context),
+            Command::Sh(args) => commands::py::sh(args, context),
             Command::Submit(args) => commands::submit::run(args, context),
             Command::Call(args) => commands::call::run(args, context),
             Command::Cancel(args) => commands::cancel::run(args, context),
