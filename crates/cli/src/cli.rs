@@ -24,7 +24,8 @@ Do things:
   call         one command
   cancel       cancel a command
   resolve      say what became of a command in doubt
-  session      list, show, create, delete sessions
+  session      list, show, create, attach, close sessions, checkpoints, input
+  promise      durable promises: create, list, show, wait, resolve, reject, cancel
   graph        a view of the graph; export, import
   rewrites     what changed a view
   sws          shadow working sets: create, list, diff, collapse, discard
@@ -40,6 +41,7 @@ Look:
   recovery     what the last start found
   now          the time of the history
   ticks        the last ticks of the history
+  pool         the warm interpreters and the sessions that live
   blob         a sealed output by its hash
 
 Prove (no daemon needed):
@@ -62,6 +64,8 @@ Exit codes:
   1  refused or failed
   2  something broke that should not: a poisoned journal, a bug
   3  not over: in doubt, or still running
+
+`run`, `py` and `sh` end with the code of what they ran: see `actum run --help`.
 
 Environment: ACTUM_DATA, ACTUM_URL, ACTUM_TOKEN, ACTUM_LOG (a log filter such as `info`), NO_COLOR.";
 
@@ -111,8 +115,12 @@ enum Command {
     Cancel(commands::cancel::Args),
     /// End a command in doubt with what you found out, on the record
     Resolve(commands::resolve::Args),
-    /// List, show, create and delete sessions
+    /// List, show, create, attach to and close sessions; checkpoints, input, interrupts
     Session(commands::session::Args),
+    /// Durable promises: values that are still to come and outlive whoever waits
+    Promise(commands::promise::Args),
+    /// Show the warm interpreters and the sessions that live
+    Pool(commands::pool::Args),
     /// List the subjects of personal values, and erase one
     Subject(commands::subject::Args),
     /// Show a view of the graph, export it, import into it
@@ -176,6 +184,8 @@ impl Command {
             Command::Cancel(args) => commands::cancel::run(args, context),
             Command::Resolve(args) => commands::resolve::run(args, context),
             Command::Session(args) => commands::session::run(args, context),
+            Command::Promise(args) => commands::promise::run(args, context),
+            Command::Pool(args) => commands::pool::run(args, context),
             Command::Graph(args) => commands::graph::run(args, context),
             Command::Rewrites(args) => commands::rewrites::run(args, context),
             Command::Sws(args) => commands::sws::run(args, context),

@@ -90,11 +90,8 @@ pub(crate) fn shell(code: &str) -> bool {
         match (quote, c) {
             (Some('\''), '\'') | (Some('"'), '"') => quote = None,
             (Some('\''), _) => {}
-            (_, '\\') => {
-                if chars.next().is_none() {
-                    return true;
-                }
-            }
+            // The character behind it stands for itself.
+            (_, '\\') if chars.next().is_none() => return true,
             (None, '\'' | '"') => quote = Some(c),
             _ => {}
         }

@@ -16,6 +16,8 @@ pub(crate) mod history;
 pub(crate) mod journal;
 pub(crate) mod kinds;
 pub(crate) mod now;
+pub(crate) mod pool;
+pub(crate) mod promise;
 pub(crate) mod py;
 pub(crate) mod recovery;
 pub(crate) mod replay;
