@@ -52,8 +52,8 @@ const ATTACKS: [(&str, &str, Option<bool>); 14] = [
         None,
     ),
     (
-        "a memory bomb",
-        "whole = []\nwhile True: whole.append(bytearray(1 << 30))",
+        "memory without end",
+        "import mmap\nwhole = []\nwhile True: whole.append(mmap.mmap(-1, 1 << 30))",
         Some(true),
     ),
     ("one value beyond all memory", "b'x' * (1 << 46)", Some(true)),
