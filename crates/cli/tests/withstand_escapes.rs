@@ -117,7 +117,7 @@ fn no_attempt_gets_out_of_a_program_or_of_a_session() {
         let mut about = host.about.clone();
         about["folder"] = "/work".into();
         let text = format!(
-            "import runpy, json\nwhole = runpy.run_path('/work/escapes.py', run_name='escapes')\n\
+            "import runpy, json\nwhole = runpy.run_path('escapes.py', run_name='escapes')\n\
              whole['attempts'](json.loads({:?}))",
             about.to_string()
         );
@@ -290,7 +290,7 @@ fn a_workspace_is_what_its_path_leads_to_when_it_is_used() {
             json!({"kind": "python", "workspace": at("link")}),
         )
         .await;
-        value_of(&code(&client, "link", "open('/work/made', 'w').write('x')").await);
+        value_of(&code(&client, "link", "open('made', 'w').write('x')").await);
         assert!(at("real/made").exists());
         for (name, path) in [("out", at("out")), ("dots", at("real/../../closed"))] {
             session_of(&client, name, json!({"kind": "python", "workspace": path})).await;
@@ -358,7 +358,7 @@ fn where_a_layer_is_missing_nothing_runs_and_the_layer_is_named() {
             json!({"kind": "python", "workspace": root.join("open")}),
         )
         .await;
-        let refused = code(&client, "s", "open('/work/ran', 'w')").await;
+        let refused = code(&client, "s", "open('ran', 'w')").await;
         named(&refused);
         session_of(&client, "t", json!({"workspace": root.join("open")})).await;
         let refused = ask(&client, "shell.run", "t", json!({"argv": ["touch", "ran"]})).await;
