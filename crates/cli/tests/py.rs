@@ -9,7 +9,7 @@
 
 mod common;
 
-use common::{ACTUM, Daemon, Ran, actum, block_on, follow, ran};
+use common::{Daemon, Ran, actum, ran};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
@@ -141,71 +141,6 @@ fn the_prompt_keeps_names_takes_blocks_and_goes_on_after_errors() {
     );
     let ran = place.typed(&["sh", "-i"], "A=1\necho $A\n").ended(0);
     assert_eq!(ran.out, "1\n", "{ran:?}");
-}
-
-/// Types at a real terminal: waits for what stands left, then types what stands right.
-const TYPIST: &str = r#"
-import os, pty, sys
-steps = [(">>> ", "while True: pass\n"), ("... ", "\n"), (None, "\x03"), ("KeyboardInterrupt", ""), (">>> ", "gone \x03"),
-         (">>> ", "x = input('name? ')\n"), ("name? ", "ana\n"), (">>> ", "x * 2\n"), ("'anaana'", ""), (">>> ", "\x04")]
-pid, terminal = pty.fork()
-if pid == 0:
-    os.execv(sys.argv[1], sys.argv[1:])
-seen = ""
-def read():
-    try:
-        return os.read(terminal, 65536).decode(errors="replace")
-    except OSError:
-        return ""
-for wanted, typed in steps:
-    if wanted is None:
-        # The code runs once the daemon says so.
-        sys.stdin.readline()
-    while wanted is not None and wanted not in seen:
-        more = read()
-        if not more:
-            sys.exit("it ended before " + repr(wanted) + " in " + repr(seen))
-        seen += more
-    if wanted is not None:
-        seen = seen[seen.index(wanted) + len(wanted):]
-    os.write(terminal, typed.encode())
-while read():
-    pass
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-"#;
-
-#[test]
-fn at_a_terminal_an_interrupt_stops_the_code_and_the_session_goes_on() {
-    let place = Place::new();
-    block_on(async {
-        let client = place.daemon.client().await;
-        let mut events = follow(&client).await;
-        let mut child = Command::new("python3")
-            .args(["-c", TYPIST, ACTUM, "--data"])
-            .arg(&place.daemon.data)
-            .args(["py", "-i", "--session", "lab"])
-            .current_dir(place.outer.path().join("work"))
-            .env("TERM", "xterm")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut started = 0;
-        // The first code starts the process, the second is the loop.
-        while started < 2 {
-            let event = events.next().await.unwrap().expect("the daemon ended the stream");
-            let is_code = event.data["command"] == "code.run";
-            started += usize::from(event.name == "command_started" && is_code);
-        }
-        child.stdin.take().unwrap().write_all(b"go\n").unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-    });
-    assert_eq!(
-        place.run(&["py", "--session", "lab", "x"]).ended(0).out,
-        "'ana'\n"
-    );
 }
 
 #[test]

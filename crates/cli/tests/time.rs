@@ -200,7 +200,7 @@ fn what_a_timer_must_not_carry_is_refused_when_it_is_set() {
 }
 
 #[test]
-fn a_daemon_that_runs_no_programs_runs_none_for_a_timer_set_under_another() {
+fn a_timer_set_under_a_daemon_without_a_cage_runs_in_the_cage_of_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let (log, data) = (folder.path().join("log"), folder.path().join("data"));
     let daemon = Daemon::dev(&data);
@@ -233,11 +233,12 @@ fn a_daemon_that_runs_no_programs_runs_none_for_a_timer_set_under_another() {
                 break event.data;
             }
         };
-        assert_eq!(done["error"]["code"], "UNCAGED_REFUSED");
+        // In the cage there is no such folder to append to.
+        assert_eq!(done["error"]["code"], "COMMAND_FAILED");
         done["id"].as_str().unwrap().to_owned()
     });
     assert!(id.starts_with("timer:job:"));
-    assert!(!log.exists(), "it ran");
+    assert!(!log.exists(), "it reached out of the cage");
 }
 
 #[test]
