@@ -277,7 +277,7 @@ fn a_daemon_that_runs_nothing_without_a_cage_asks_no_probe_either() {
     let daemon = Daemon::start(&place.data(), &["serve", "--listen", "127.0.0.1:0"]);
     daemon.run(&["--token", token, "wait", "post"]).ended(3);
     let why = daemon.run(&["--token", token, "why", "post"]).ended(0).out;
-    assert!(why.contains("it has no cage"), "{why}");
+    assert!(why.contains("its command ran without a cage"), "{why}");
 }
 
 #[test]

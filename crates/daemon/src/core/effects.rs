@@ -225,6 +225,13 @@ fn unsealed(payload: &Json, blobs: &Blobs) -> Result<Value, Fault> {
 /// The probe of a command, which has all it needs in its own arguments. What is secret in the rest of the command
 /// is taken out of what it writes, as far as it can be had.
 fn prepare_probe(start: &Start, means: &Means) -> Result<Job, Fault> {
+    if means.sandbox != Sandbox::None {
+        // What ran in a cage is interrupted and never probed, so its command ran without one. In a cage the probe would
+        // not see what it looks for, and would say that nothing happened.
+        let message = "its command ran without a cage, and this daemon runs programs only in one";
+        return Err(Fault::new(ErrorCode::SpawnFailed, message)
+            .with_hint("start the daemon with `--sandbox none` to have it asked, or look for yourself"));
+    }
     let payload = unsealed(&start.payload, &means.blobs)?;
     let mut probe = payload.get("probe").cloned().unwrap_or_default();
     if let (Value::Object(probe), Some(cwd)) = (&mut probe, payload.get("cwd")) {
