@@ -18,11 +18,15 @@ Run a daemon:
   doctor       check this machine and the data directory
 
 Do things:
+  run          a program in the cage, its output and exit code here
+  py           Python code, or a prompt with -i
+  sh           lines of a shell that keeps its names, or a prompt with -i
   submit       commands from a file, one JSON object a line
   call         one command
   cancel       cancel a command
   resolve      say what became of a command in doubt
-  session      list, show, create, delete sessions
+  session      list, show, create, attach, close sessions, checkpoints, input
+  promise      durable promises: create, list, show, wait, resolve, reject, cancel
   graph        a view of the graph; export, import
   rewrites     what changed a view
   sws          shadow working sets: create, list, diff, collapse, discard
@@ -38,6 +42,7 @@ Look:
   recovery     what the last start found
   now          the time of the history
   ticks        the last ticks of the history
+  pool         the warm interpreters and the sessions that live
   blob         a sealed output by its hash
 
 Prove (no daemon needed):
@@ -60,6 +65,8 @@ Exit codes:
   1  refused or failed
   2  something broke that should not: a poisoned journal, a bug
   3  not over: in doubt, or still running
+
+`run`, `py` and `sh` end with the code of what they ran: see `actum run --help`.
 
 Environment: ACTUM_DATA, ACTUM_URL, ACTUM_TOKEN, ACTUM_LOG (a log filter such as `info`), NO_COLOR.";
 
@@ -100,6 +107,12 @@ enum Command {
     Demo(commands::demo::Args),
     /// Check this machine and the data directory, with a fix for what is wrong
     Doctor(commands::doctor::Args),
+    /// Run a program in the cage: its output on this terminal, its exit code as this one
+    Run(commands::run::Args),
+    /// Run Python code in a session, or with -i a prompt that keeps one
+    Py(commands::py::Args),
+    /// Run lines of a shell in a session that keeps its names and folder, or with -i a prompt
+    Sh(commands::py::Args),
     /// Submit commands from a file, one JSON object a line
     Submit(commands::submit::Args),
     /// Submit one command
@@ -108,8 +121,12 @@ enum Command {
     Cancel(commands::cancel::Args),
     /// End a command in doubt with what you found out, on the record
     Resolve(commands::resolve::Args),
-    /// List, show, create and delete sessions
+    /// List, show, create, attach to and close sessions; checkpoints, input, interrupts
     Session(commands::session::Args),
+    /// Durable promises: values that are still to come and outlive whoever waits
+    Promise(commands::promise::Args),
+    /// Show the warm interpreters and the sessions that live
+    Pool(commands::pool::Args),
     /// List the subjects of personal values, and erase one
     Subject(commands::subject::Args),
     /// Show a view of the graph, export it, import into it
@@ -166,11 +183,16 @@ impl Command {
             Command::Mcp(args) => commands::mcp::run(args, context),
             Command::Demo(args) => commands::demo::run(args, context),
             Command::Doctor(args) => commands::doctor::run(args, context),
+            Command::Run(args) => commands::run::run(args, context),
+            Command::Py(args) => commands::py::py(args, context),
+            Command::Sh(args) => commands::py::sh(args, context),
             Command::Submit(args) => commands::submit::run(args, context),
             Command::Call(args) => commands::call::run(args, context),
             Command::Cancel(args) => commands::cancel::run(args, context),
             Command::Resolve(args) => commands::resolve::run(args, context),
             Command::Session(args) => commands::session::run(args, context),
+            Command::Promise(args) => commands::promise::run(args, context),
+            Command::Pool(args) => commands::pool::run(args, context),
             Command::Graph(args) => commands::graph::run(args, context),
             Command::Rewrites(args) => commands::rewrites::run(args, context),
             Command::Sws(args) => commands::sws::run(args, context),

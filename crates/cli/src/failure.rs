@@ -12,18 +12,26 @@ use std::process::ExitCode;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Exit {
     /// It was done.
-    Ok = 0,
+    Ok,
     /// It was refused, or it failed.
-    Failed = 1,
+    Failed,
     /// Something broke that should not: a poisoned journal, a bug.
-    Internal = 2,
+    Internal,
     /// It is not over: in doubt, or still running.
-    Waiting = 3,
+    Waiting,
+    /// What a program that was run ended with, or why it did not run: see `actum run --help`.
+    Program(u8),
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(exit as u8)
+        ExitCode::from(match exit {
+            Exit::Ok => 0,
+            Exit::Failed => 1,
+            Exit::Internal => 2,
+            Exit::Waiting => 3,
+            Exit::Program(code) => code,
+        })
     }
 }
 

@@ -7,7 +7,11 @@ mod context;
 mod daemon_file;
 mod demo;
 mod doctor;
+mod execution;
 mod failure;
+mod folder;
+mod keyboard;
+mod live;
 mod mint;
 mod offline;
 mod print;
@@ -15,8 +19,10 @@ mod progress;
 mod remote;
 mod run;
 mod shape;
+mod shown;
 mod survey;
 mod table;
+mod unfinished;
 mod watch;
 
 /// Rows are made on one thread and dropped on another all the time, which the system's allocator does slowly:

@@ -63,6 +63,12 @@ impl Out {
         written(out.write_all(bytes).and_then(|()| out.flush()))
     }
 
+    /// Writes bytes to standard error as they are. Nobody being there to hear it is no failure.
+    pub(crate) fn bytes_err(&self, bytes: &[u8]) {
+        let mut err = io::stderr().lock();
+        let _nobody = err.write_all(bytes).and_then(|()| err.flush());
+    }
+
     /// Writes one JSON document: indented on a terminal, else on one line.
     pub(crate) fn json(&self, value: &Value) -> Result<(), Failure> {
         if self.format == Format::Json && io::stdout().is_terminal() {

@@ -471,6 +471,8 @@ fn an_erasure_is_never_answered_relaxed() {
     let folder = tempfile::tempdir().unwrap();
     let args = [
         "dev",
+        "--sandbox",
+        "none",
         "--listen",
         "127.0.0.1:0",
         "--durability",
@@ -644,6 +646,8 @@ fn rules_that_are_wrong_are_told_before_the_daemon_starts() {
             "--data",
             &data,
             "dev",
+            "--sandbox",
+            "none",
             "--listen",
             "127.0.0.1:0",
             "--classes",
@@ -684,7 +688,18 @@ fn the_rules_of_an_operator_class_members_and_texts() {
             "members": {"mail": {"class": "personal", "subjectFrom": "customer"}, "pin": "prohibited", "door": "secret"},
             "patterns": [{"name": "badge", "pattern": "EMP-[0-9]{6}", "class": "prohibited"}]}),
     );
-    let daemon = Daemon::start(&data, &["dev", "--listen", "127.0.0.1:0", "--classes", &file]);
+    let daemon = Daemon::start(
+        &data,
+        &[
+            "dev",
+            "--sandbox",
+            "none",
+            "--listen",
+            "127.0.0.1:0",
+            "--classes",
+            &file,
+        ],
+    );
     block_on(async {
         let client = daemon.client().await;
         let health = client.get("/v1/health", &[]).await.unwrap();

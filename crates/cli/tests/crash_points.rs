@@ -34,6 +34,8 @@ impl Armed {
         let mut child = actum()
             .args([
                 "dev",
+                "--sandbox",
+                "none",
                 "--listen",
                 "127.0.0.1:0",
                 "--segment-mib",

@@ -21,7 +21,11 @@ use std::process::Stdio;
 fn a_second_daemon_on_the_same_data_is_refused_and_told_who_holds_it() {
     let folder = tempfile::tempdir().unwrap();
     let daemon = Daemon::dev(folder.path());
-    let said = over(folder.path(), &["dev", "--listen", "127.0.0.1:0"]).ended(1);
+    let said = over(
+        folder.path(),
+        &["dev", "--sandbox", "none", "--listen", "127.0.0.1:0"],
+    )
+    .ended(1);
     assert!(said.err.starts_with("error[JOURNAL_LOCKED]: "), "{}", said.err);
     assert!(
         said.err.contains(&format!("pid {}", daemon.child.id())),
@@ -115,7 +119,18 @@ fn sigterm_lets_running_commands_end_and_refuses_new_ones() {
 fn a_drain_that_takes_too_long_ends_and_the_next_start_knows() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let mut daemon = Daemon::start(&data, &["dev", "--listen", "127.0.0.1:0", "--drain-timeout", "0"]);
+    let mut daemon = Daemon::start(
+        &data,
+        &[
+            "dev",
+            "--sandbox",
+            "none",
+            "--listen",
+            "127.0.0.1:0",
+            "--drain-timeout",
+            "0",
+        ],
+    );
     block_on(async {
         let client = daemon.client().await;
         let mut events = follow(&client).await;
@@ -196,6 +211,7 @@ fn serve_wants_a_token_and_does_not_run_programs_uncaged() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
     let token = over(data, &["token", "create", "ci"]).ended(0).out;
+    // The cage by default: a folder outside of it is not there.
     let daemon = Daemon::start(data, &["serve", "--listen", "127.0.0.1:0"]);
     let said = daemon.run(&["session", "list"]).ended(1).err;
     assert!(said.contains("error[UNAUTHENTICATED]"), "{said}");
@@ -207,13 +223,8 @@ fn serve_wants_a_token_and_does_not_run_programs_uncaged() {
             .args(args))
     };
     with(&["session", "create", "web"]).ended(0);
-    let said = with(&["call", "shell.run", "--session", "web", "--", "true"])
-        .ended(1)
-        .err;
-    assert!(
-        said.contains("error[UNCAGED_REFUSED]") && said.contains("--allow-uncaged"),
-        "{said}"
-    );
+    let ran = with(&["call", "--json", "shell.run", "--session", "web", "--", "true"]).ended(0);
+    assert_eq!(ran.json()["data"]["sandbox"]["level"], "full", "{ran:?}");
 }
 
 #[test]
@@ -250,7 +261,7 @@ fn the_banner_says_what_is_in_force() {
         "no token",
         "strict",
         "a new history",
-        "none — programs run uncaged until a later version",
+        "full — programs and sessions see no network",
     ] {
         assert!(said.contains(word), "`{word}` is missing in {said}");
     }
@@ -260,7 +271,7 @@ fn the_banner_says_what_is_in_force() {
         "actum --data",
         "token create NAME",
         "batched",
-        "`shell.run` is refused",
+        "no files, no hosts",
     ] {
         assert!(said.contains(word), "`{word}` is missing in {said}");
     }

@@ -119,7 +119,15 @@ fn connections_that_break_anywhere_lose_and_double_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let between = listener.local_addr().unwrap().to_string();
-    let args = ["dev", "--listen", "127.0.0.1:0", "--host", &between];
+    let args = [
+        "dev",
+        "--sandbox",
+        "none",
+        "--listen",
+        "127.0.0.1:0",
+        "--host",
+        &between,
+    ];
     let daemon = Daemon::start(&folder.path().join("data"), &args);
     let address: SocketAddr = daemon.url().strip_prefix("http://").unwrap().parse().unwrap();
     break_at_random(listener, address, Arc::clone(&random));

@@ -70,7 +70,16 @@ impl Place {
     fn armed(&self, point: &str) -> Command {
         let mut command = actum();
         command
-            .args(["dev", "--listen", "127.0.0.1:0", "--segment-mib", "1", "--json"])
+            .args([
+                "dev",
+                "--sandbox",
+                "none",
+                "--listen",
+                "127.0.0.1:0",
+                "--segment-mib",
+                "1",
+                "--json",
+            ])
             .arg("--data")
             .arg(self.data())
             .env("ACTUM_CRASH_AT", point);

@@ -34,7 +34,15 @@ async fn get(client: &Client, id: &str) -> Value {
 #[test]
 fn an_answer_under_batched_durability_says_so_unless_the_world_was_changed() {
     let folder = tempfile::tempdir().unwrap();
-    let args = ["dev", "--listen", "127.0.0.1:0", "--durability", "batched"];
+    let args = [
+        "dev",
+        "--sandbox",
+        "none",
+        "--listen",
+        "127.0.0.1:0",
+        "--durability",
+        "batched",
+    ];
     let daemon = Daemon::start(folder.path(), &args);
     block_on(async {
         let client = daemon.client().await;
@@ -56,7 +64,18 @@ fn an_answer_under_batched_durability_says_so_unless_the_world_was_changed() {
 #[test]
 fn a_burst_beyond_the_rate_is_refused_and_its_ids_stay_free() {
     let folder = tempfile::tempdir().unwrap();
-    let daemon = Daemon::start(folder.path(), &["dev", "--listen", "127.0.0.1:0", "--rate", "1"]);
+    let daemon = Daemon::start(
+        folder.path(),
+        &[
+            "dev",
+            "--sandbox",
+            "none",
+            "--listen",
+            "127.0.0.1:0",
+            "--rate",
+            "1",
+        ],
+    );
     let refused = block_on(async {
         let client = daemon.client().await;
         client.submit(&web()).await.unwrap();
@@ -318,7 +337,15 @@ fn a_known_secret_is_in_no_byte_of_data_log_or_export() {
 #[test]
 fn outcomes_beyond_the_bytes_to_keep_expire_and_later_ones_are_replayed() {
     let folder = tempfile::tempdir().unwrap();
-    let args = ["dev", "--listen", "127.0.0.1:0", "--keep-outcome-mib", "1"];
+    let args = [
+        "dev",
+        "--sandbox",
+        "none",
+        "--listen",
+        "127.0.0.1:0",
+        "--keep-outcome-mib",
+        "1",
+    ];
     let daemon = Daemon::start(folder.path(), &args);
     // About 12 KB each: some 85 of them are a MiB.
     let run = |n: usize| {

@@ -151,7 +151,15 @@ fn a_cadence_makes_ticks_that_can_be_followed_and_replayed() {
     let data = folder.path().join("data");
     let daemon = Daemon::start(
         &data,
-        &["dev", "--listen", "127.0.0.1:0", "--tick-every-ms", "100"],
+        &[
+            "dev",
+            "--sandbox",
+            "none",
+            "--listen",
+            "127.0.0.1:0",
+            "--tick-every-ms",
+            "100",
+        ],
     );
     block_on(async {
         let client = daemon.client().await;

@@ -113,6 +113,21 @@ impl Client {
         response_of(status, &body)
     }
 
+    /// Reads a sealed blob by its hash, 64 hex digits.
+    ///
+    /// # Errors
+    /// Where the daemon keeps none of that name, or does not answer.
+    pub async fn blob(&self, hash: &str) -> Result<Bytes, ClientError> {
+        let path = format!("/v1/blobs/{hash}");
+        let request = self.request(Method::GET, &path, Outgoing::Whole(None))?;
+        let (status, body) = self.whole(request).await?;
+        if status == StatusCode::OK.as_u16() {
+            return Ok(body);
+        }
+        let problem = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        Err(refused(status, &problem, &body))
+    }
+
     /// Asks the GraphQL surface and gives its `data`.
     ///
     /// # Errors

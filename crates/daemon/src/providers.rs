@@ -3,6 +3,7 @@
 //!
 //! It decides nothing: what a failure of which nobody knows what happened means is the kernel's to say.
 
+use crate::core::made;
 use crate::output::{Shown, Sink, WorkEvent};
 use crate::redact::{OutputGuard, Secret, Vault};
 use actum_engine::Start;
@@ -122,9 +123,7 @@ async fn carry(
     make: impl FnOnce() -> Result<(Value, Vec<Secret>), Fault> + Send + 'static,
     stop: Stop,
 ) -> Settlement {
-    let made = tokio::task::spawn_blocking(make).await;
-    let made = made.unwrap_or_else(|error| Err(Fault::new(ErrorCode::Internal, error.to_string())));
-    let (arguments, secrets) = match made {
+    let (arguments, secrets) = match made(&start, make).await {
         Ok(made) => made,
         Err(fault) => return failed(fault),
     };

@@ -11,6 +11,7 @@
 mod transport_support;
 
 use actum_daemon::access::Mode;
+use actum_daemon::transport::Timings;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::client_async;
@@ -31,7 +32,7 @@ const RESOLVE: &str = "mutation($id: ID!, $value: JSON) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn promises_are_made_settled_once_and_found_again() {
-    let daemon = Daemon::start(Mode::Dev).await;
+    let daemon = Daemon::start(Mode::Dev, Timings::default()).await;
     for (name, kind) in [("a", "build"), ("b", "test")] {
         let input = json!({"promiseId": name, "tags": {"for": kind}, "timeoutMs": "3600000"});
         let made = ask(&daemon, CREATE, json!({"input": input})).await;
@@ -102,7 +103,7 @@ async fn promises_are_made_settled_once_and_found_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_promise_is_followed_until_it_is_settled() {
-    let daemon = Daemon::start(Mode::Dev).await;
+    let daemon = Daemon::start(Mode::Dev, Timings::default()).await;
     ask(&daemon, CREATE, json!({"input": {"promiseId": "p"}})).await;
     let stream = TcpStream::connect(daemon.address).await.unwrap();
     let mut request = format!("ws://{}/graphql", daemon.address)

@@ -1,9 +1,10 @@
 //! `actum events`: follows what happens, from now or from a journal position on.
 
 use crate::context::Context;
-use crate::failure::{Done, Exit};
+use crate::failure::{Done, Exit, Failure};
 use crate::remote::{Remote, block_on};
 use crate::shape::{self, number, text};
+use crate::shown::progress_text;
 use actum_client::{Event, EventsQuery};
 use clap::Args as ClapArgs;
 use serde_json::Value;
@@ -43,20 +44,42 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
     })
 }
 
-fn show(event: &Event, context: &Context) -> Result<(), crate::failure::Failure> {
+fn show(event: &Event, context: &Context) -> Result<(), Failure> {
+    show_named(&event.name, &event.data, context)
+}
+
+/// Shows a message of a connection that follows: an event, or something live.
+pub(super) fn show_message(message: &Value, context: &Context) -> Result<(), Failure> {
+    let name = match text(message, "type") {
+        "event" => text(message, "event"),
+        kind => kind,
+    };
+    show_named(name, message, context)
+}
+
+fn show_named(name: &str, data: &Value, context: &Context) -> Result<(), Failure> {
     let out = &context.out;
     if !out.human() {
-        return out.line(&event.data);
+        return out.line(data);
     }
     let paint = out.paint;
-    let data = &event.data;
-    if event.name == "output" {
+    if matches!(name, "display" | "progress") {
+        let mark = format!("{} {name}", text(data, "id"));
+        let shown = match name {
+            "display" => display(data.get("data").unwrap_or(&Value::Null)),
+            _ => progress_text(data),
+        };
+        return shown.lines().try_for_each(|line| {
+            out.line(format_args!("{}  {line}", paint.dim(format_args!("{mark:>39}"))))
+        });
+    }
+    if name == "output" {
         let mark = format!("{} {}", text(data, "id"), text(data, "stream"));
         return text(data, "data").lines().try_for_each(|line| {
             out.line(format_args!("{}  {line}", paint.dim(format_args!("{mark:>39}"))))
         });
     }
-    let what = match event.name.as_str() {
+    let what = match name {
         "server_ready" => {
             format!(
                 "{} {}",
@@ -65,6 +88,7 @@ fn show(event: &Event, context: &Context) -> Result<(), crate::failure::Failure>
             )
         }
         "session_created" | "session_deleted" => text(data, "sessionId").to_owned(),
+        "promise_created" | "promise_settled" => promise(data, paint),
         "timer_set" | "timer_fired" | "timer_cancelled" => timer(data),
         "tick" => format!("number {}", number(data, "tick").unwrap_or(0)),
         "server_booted" => format!("start number {}", number(data, "term").unwrap_or(0)),
@@ -76,9 +100,35 @@ fn show(event: &Event, context: &Context) -> Result<(), crate::failure::Failure>
     let line = format!(
         "{idx:>8}  {}  {:<20}  {what}",
         paint.dim(format_args!("{at:<19}")),
-        event.name
+        name
     );
     out.line(line.trim_end())
+}
+
+/// A bundle as text, or what it is made of.
+fn display(bundle: &Value) -> String {
+    if let Some(plain) = bundle.get("text/plain").and_then(Value::as_str) {
+        return plain.to_owned();
+    }
+    let types = bundle
+        .as_object()
+        .map(|members| members.keys().cloned().collect::<Vec<_>>());
+    format!("<{}>", types.unwrap_or_default().join(", "))
+}
+
+fn promise(data: &Value, paint: crate::print::Paint) -> String {
+    let state = text(data, "state");
+    let prompt = data
+        .pointer("/tags/prompt")
+        .and_then(Value::as_str)
+        .map(|prompt| shape::brief(prompt, 60));
+    let line = format!(
+        "{}  {}  {}",
+        text(data, "promiseId"),
+        paint.state(state, state),
+        prompt.filter(|_| state == "pending").unwrap_or_default()
+    );
+    line.trim_end().to_owned()
 }
 
 fn timer(data: &Value) -> String {

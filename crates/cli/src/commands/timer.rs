@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
 }
 
 /// Reads `500ms`, `90s`, `10m`, `2h` or `1d`.
-fn duration_ms(text: &str) -> Result<u64, String> {
+pub(super) fn duration_ms(text: &str) -> Result<u64, String> {
     let wrong = || "expected a number with a unit, such as `500ms`, `90s`, `10m`, `2h` or `1d`".to_owned();
     let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
     let (digits, unit) = text.split_at(unit_at);

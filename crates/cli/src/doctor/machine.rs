@@ -1,4 +1,4 @@
-//! The machine: system, kernel features, clock, Python for the demo.
+//! The machine: system, kernel features, clock, Python for sessions.
 
 use super::Finding;
 use crate::context::Context;
@@ -42,7 +42,7 @@ pub(super) fn system() -> Finding {
     Finding::ok("system", found)
 }
 
-/// What processes need: a stop that cannot hit a stranger, and later the cage.
+/// What processes need: a stop that cannot hit a stranger, and the cage.
 pub(super) fn features() -> Finding {
     let own = rustix::process::getpid();
     let pidfd = rustix::process::pidfd_open(own, rustix::process::PidfdFlags::empty()).is_ok();
@@ -80,11 +80,7 @@ pub(super) fn features() -> Finding {
         return Finding::ok("kernel", list(true));
     }
     let found = format!("{}; not seen: {}", list(true), list(false));
-    Finding::warn(
-        "kernel",
-        found,
-        "nothing now; the cage of a later version will want these",
-    )
+    Finding::warn("kernel", found, "see below what that means for the sandbox")
 }
 
 /// The wall clock against the newest thing in the journal.
@@ -124,14 +120,41 @@ pub(super) fn python() -> Finding {
         .stdin(Stdio::null())
         .output();
     match said {
-        Ok(output) if output.status.success() => Finding::ok(
-            "python3",
-            String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-        ),
+        Ok(output) if output.status.success() => {
+            let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+            if too_old(&said) {
+                return Finding::warn(
+                    "python3",
+                    said,
+                    "install Python 3.9 or newer for Python and shell sessions",
+                );
+            }
+            Finding::ok("python3", said)
+        }
         _ => Finding::warn(
             "python3",
             "not found",
-            "install Python 3 to see `actum demo`; nothing else needs it",
+            "install Python 3.9 or newer: Python and shell sessions, `actum py` and `actum demo` need it",
         ),
+    }
+}
+
+/// Whether `Python 3.8.1` is older than what sessions need. What cannot be read is tried.
+fn too_old(said: &str) -> bool {
+    let mut numbers = said
+        .trim_start_matches("Python ")
+        .split('.')
+        .map_while(|part| part.parse::<u64>().ok());
+    matches!((numbers.next(), numbers.next()), (Some(major), Some(minor)) if (major, minor) < (3, 9))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_python_is_told_from_a_new_one() {
+        assert!(too_old("Python 3.8.19") && too_old("Python 2.7.18"));
+        assert!(!too_old("Python 3.9.0") && !too_old("Python 3.14.0rc1") && !too_old("something else"));
     }
 }

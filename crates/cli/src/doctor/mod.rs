@@ -3,6 +3,7 @@
 mod daemon;
 mod disk;
 mod machine;
+mod sandbox;
 
 use crate::context::Context;
 use serde_json::{Value, json};
@@ -85,6 +86,7 @@ pub(crate) fn check(context: &Context) -> Vec<Finding> {
     findings.push(daemon::lock(context));
     findings.push(daemon::reachable(context));
     findings.push(daemon::journal(context));
+    findings.extend(sandbox::all());
     findings.push(machine::python());
     findings
 }

@@ -87,9 +87,28 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// `actum dev` over a data directory.
+    /// `actum dev` over a data directory, without a cage: these tests are about the record, and their programs reach
+    /// for what lies about.
     pub fn dev(data: &Path) -> Daemon {
-        Daemon::start(data, &["dev", "--listen", "127.0.0.1:0"])
+        Daemon::start(data, &["dev", "--sandbox", "none", "--listen", "127.0.0.1:0"])
+    }
+
+    /// `actum dev` as people start it, in a folder: programs run in the cage.
+    pub fn caged(data: &Path, folder: &Path) -> Daemon {
+        let mut command = actum();
+        command
+            .args([
+                "dev",
+                "--listen",
+                "127.0.0.1:0",
+                "--segment-mib",
+                "1",
+                "--json",
+                "--data",
+            ])
+            .arg(data)
+            .current_dir(folder);
+        Daemon::spawn(command, data)
     }
 
     /// Any daemon; it has said that it is ready.
@@ -107,7 +126,15 @@ impl Daemon {
     pub fn talkative(data: &Path) -> (Daemon, JoinHandle<Vec<u8>>) {
         let mut command = actum();
         command
-            .args(["dev", "--listen", "127.0.0.1:0", "--snapshot-every", "2"])
+            .args([
+                "dev",
+                "--sandbox",
+                "none",
+                "--listen",
+                "127.0.0.1:0",
+                "--snapshot-every",
+                "2",
+            ])
             .args(["--segment-mib", "1", "--json", "--data"])
             .arg(data)
             .env("ACTUM_LOG", "trace");

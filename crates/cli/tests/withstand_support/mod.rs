@@ -9,6 +9,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
+    clippy::needless_pass_by_value,
     reason = "a failed step of a test ends it"
 )]
 
@@ -77,14 +78,28 @@ impl Ground {
 
     /// Kills the daemon and starts it again.
     pub fn killed(self, flags: &[&str]) -> Ground {
+        self.again(flags, |mut daemon| {
+            daemon.child.kill().unwrap();
+            daemon.child.wait().unwrap();
+        })
+    }
+
+    /// Stops the daemon and starts it again.
+    pub fn stopped(self, flags: &[&str]) -> Ground {
+        self.again(flags, |daemon| {
+            let (status, said) = daemon.end();
+            assert!(status.success(), "{said}");
+        })
+    }
+
+    fn again(self, flags: &[&str], end: impl FnOnce(Daemon)) -> Ground {
         let Ground {
             root,
             open,
-            mut daemon,
+            daemon,
             _keep,
         } = self;
-        daemon.child.kill().unwrap();
-        daemon.child.wait().unwrap();
+        end(daemon);
         let daemon = dev(&root.join("data"), &open, flags, &[]);
         Ground {
             root,

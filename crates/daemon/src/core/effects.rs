@@ -277,6 +277,22 @@ fn arguments(
     Ok((payload, secrets))
 }
 
+/// Makes the arguments of a command that is carried out in the runtime: off its threads where the disk is read for
+/// them, and at once where they are in the record, which is what most commands have.
+pub(crate) async fn made(
+    start: &Start,
+    make: impl FnOnce() -> Result<(Value, Vec<Secret>), Fault> + Send + 'static,
+) -> Result<(Value, Vec<Secret>), Fault> {
+    let text = start.payload.as_str();
+    if !text.contains("$blob") && !text.contains("$redacted") {
+        return make();
+    }
+    match tokio::task::spawn_blocking(make).await {
+        Ok(made) => made,
+        Err(error) => Err(Fault::new(ErrorCode::Internal, error.to_string())),
+    }
+}
+
 /// The program of a command. In a cage, references to secrets stay what they are, and there is nothing to call back.
 fn prepare(
     start: &Start,

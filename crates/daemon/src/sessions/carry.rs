@@ -3,6 +3,7 @@
 use super::live::{Begin, Live, read, tell_ended, tell_started};
 use super::start::{Order, Workers};
 use super::{Inner, Key, failed, outcome, pool};
+use crate::core::made;
 use crate::redact::{OutputGuard, Secret};
 use actum_engine::Start;
 use actum_kernel::Session as Row;
@@ -30,9 +31,7 @@ pub(super) async fn carry(
     make: impl FnOnce() -> Result<(Value, Vec<Secret>), Fault> + Send + 'static,
     stop: Stop,
 ) -> Settlement {
-    let made = tokio::task::spawn_blocking(make).await;
-    let made = made.unwrap_or_else(|error| Err(Fault::new(ErrorCode::Internal, error.to_string())));
-    let (arguments, secrets) = match made {
+    let (arguments, secrets) = match made(&start, make).await {
         Ok(made) => made,
         Err(fault) => return failed(fault),
     };

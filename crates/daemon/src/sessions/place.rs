@@ -394,14 +394,17 @@ mod tests {
         let places = Places::new(root.path().join("a/b/data"), Arc::new(Grants::default()));
         let here = |path: &str| root.path().join(path);
         let covers = places
-            .cover(&[Mount::write(root.path(), "/work"), Mount::read(here("a/c"), "/c")])
+            .cover(&[
+                Mount::write(root.path(), "/shown"),
+                Mount::read(here("a/c"), "/c"),
+            ])
             .unwrap();
         assert_eq!(
             covers,
             [
-                Mount::write(here("a/b"), "/work/a/b"),
-                Mount::write(here("a"), "/work/a"),
-                Mount::read(here("a/b/data/empty"), "/work/a/b/data"),
+                Mount::write(here("a/b"), "/shown/a/b"),
+                Mount::write(here("a"), "/shown/a"),
+                Mount::read(here("a/b/data/empty"), "/shown/a/b/data"),
             ]
         );
     }
