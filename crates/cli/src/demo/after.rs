@@ -57,6 +57,7 @@ impl Story<'_> {
     ) -> Result<(), Failure> {
         self.tell
             .chapter("Nothing is guessed, and nothing is done twice")?;
+        self.over(remote, &self.charged).await?;
         let charge = self.charge();
         let again = self
             .call(
@@ -67,7 +68,10 @@ impl Story<'_> {
                 charge,
             )
             .await?;
-        if !report::replayed(&again) || report::state(&again) != "succeeded" {
+        if report::id(&again) != self.charged
+            || !report::replayed(&again)
+            || report::state(&again) != "succeeded"
+        {
             return Err(missed(format!(
                 "the charge should be known to have happened: {again}"
             )));
@@ -97,10 +101,16 @@ impl Story<'_> {
             .remark("A program in the cage touches nothing outside. It died with the daemon, so there is nothing to doubt: interrupted.")
     }
 
-    /// Shows why a command stands where it stands; gives the reasons.
-    async fn why(&self, remote: &Remote, id: &str, expected: &str) -> Result<String, Failure> {
+    /// Waits until a command has its outcome: a probe may still be under way.
+    async fn over(&self, remote: &Remote, id: &str) -> Result<(), Failure> {
         let row = tokio::time::timeout(LIMIT, until_over(remote, id)).await;
         row.map_err(|_| missed(format!("`{id}` did not end")))??;
+        Ok(())
+    }
+
+    /// Shows why a command stands where it stands; gives the reasons.
+    async fn why(&self, remote: &Remote, id: &str, expected: &str) -> Result<String, Failure> {
+        self.over(remote, id).await?;
         let why = remote.read("command.why", json!({"id": id})).await?;
         let state = text(&why, "state");
         let paint = self.tell.out().paint;

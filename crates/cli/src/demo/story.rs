@@ -45,6 +45,8 @@ pub(super) struct Story<'a> {
     pub(super) level: String,
     /// Commands that were acknowledged before the kill, with their outcomes: they must be there after it.
     pub(super) acknowledged: Vec<(String, String)>,
+    /// The command that the charge became.
+    pub(super) charged: String,
     /// What is to be charged, in cents.
     amount: u64,
 }
@@ -58,6 +60,7 @@ impl<'a> Story<'a> {
             caged: true,
             level: "none".to_owned(),
             acknowledged: Vec::new(),
+            charged: String::new(),
             amount: TOTAL,
         })
     }
@@ -304,6 +307,7 @@ impl<'a> Story<'a> {
                 "the charge was answered for before the kill: {report}"
             )));
         }
+        report::id(&report).clone_into(&mut self.charged);
         self.tell.pair(
             "the agent hears",
             format_args!(
