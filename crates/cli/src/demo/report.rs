@@ -41,7 +41,7 @@ pub(super) fn cage(report: &Value) -> String {
         layers.len()
     );
     if !missing.is_empty() {
-        line.push_str(&format!(", this host has no {}", missing.join(", ")));
+        line.push_str(&format!(", not here: {}", missing.join(", ")));
     }
     line
 }
