@@ -4,11 +4,11 @@
 It keeps a log of its own, one JSON line for each charge, synced before anybody is told. A repetition under the same
 Idempotency-Key is answered with the first charge and charges nothing.
 
-    payments.py --log FILE [--port N] [--hold FILE] [--held FILE]
+    payments.py --log FILE [--port N] [--hold FILE] [--held FILE] [--until-stdin-ends]
 
 The first line of standard output is the port. With --hold, a charge is made as long as the file exists and its answer
-is held back until the file is gone; --held is a file that appears once an answer is held. It is meant for loopback: it
-knows no users.
+is held back until the file is gone; --held is a file that appears once an answer is held. With --until-stdin-ends it
+does not outlive whoever holds the other end of its standard input. It is meant for loopback: it knows no users.
 
     POST /charges          Idempotency-Key: KEY    {"amount": 1250, "currency": "EUR"}   201, or 200 the second time
     GET  /charges/KEY                                                                     200, or 404
@@ -189,14 +189,25 @@ class Server(ThreadingHTTPServer):
             pause.wait(HOLD_LOOK_SECONDS)
 
 
+def end_with_stdin():
+    """Ends the process, whatever it does, once standard input has ended."""
+    while sys.stdin.buffer.read1(4096):
+        pass
+    # Charges are synced before they are told, so there is nothing left to flush.
+    os._exit(0)
+
+
 def main():
     parser = argparse.ArgumentParser(description="A small payments server.")
     parser.add_argument("--log", required=True, help="file that gets one line for each charge")
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; any free one if absent")
     parser.add_argument("--hold", help="answers to charges are held back while this file exists")
     parser.add_argument("--held", help="this file appears once an answer is held back")
+    parser.add_argument("--until-stdin-ends", action="store_true", help="end when standard input ends")
     options = parser.parse_args()
     server = Server(options.port, Ledger(options.log), options.hold, options.held)
+    if options.until_stdin_ends:
+        threading.Thread(target=end_with_stdin, daemon=True).start()
     print(server.server_address[1], flush=True)
     try:
         server.serve_forever()

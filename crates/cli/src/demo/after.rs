@@ -1,19 +1,19 @@
 //! The story of the demo after the kill: what is found, what is said about it, the end of the work, the proof.
 
+use super::agent::Agent;
 use super::daemon::Daemon;
-use super::missed;
-use super::story::{LIMIT, POSTING, Story, detached};
+use super::story::{CHARGE, Story};
+use super::{LIMIT, missed, report};
 use crate::commands::wait::until_over;
 use crate::commands::{recovery, verify};
 use crate::context::Context;
-use crate::failure::{Failure, fault_of};
+use crate::failure::Failure;
 use crate::offline;
 use crate::offline::walk::{Next, Plan, walk};
 use crate::remote::Remote;
-use crate::shape::{self, text};
+use crate::shape::{self, at, number, text};
 use actum_engine::ReplayOutcome;
 use serde_json::{Value, json};
-use std::process::{Command, Stdio};
 
 impl Story<'_> {
     pub(super) async fn second_start(&mut self) -> Result<(Daemon, Remote), Failure> {
@@ -22,11 +22,14 @@ impl Story<'_> {
         let found = daemon.recovery();
         self.tell.pair("pid", daemon.pid())?;
         self.tell.pair("recovery", recovery::sentence(&found))?;
-        let in_doubt = found.pointer("/classes/in_doubt").and_then(Value::as_u64);
-        if in_doubt != Some(1) || found.get("cleanShutdown") == Some(&Value::Bool(true)) {
-            return Err(missed(format!("one command should be in doubt: {found}")));
+        let classes = at(&found, "/classes");
+        let of = |class: &str| number(classes, class).unwrap_or(0);
+        let interrupted = u64::from(self.caged);
+        if (of("probe"), of("interrupted"), of("in_doubt")) != (1, interrupted, 0) {
+            return Err(missed(format!(
+                "one charge should be asked for and {interrupted} programs be interrupted: {found}"
+            )));
         }
-        let mut kept = 0;
         for (id, outcome) in &self.acknowledged {
             let row = remote.read("command.get", json!({"id": id})).await?;
             if text(&row, "state") != outcome {
@@ -35,112 +38,158 @@ impl Story<'_> {
                     text(&row, "state")
                 )));
             }
-            kept += 1;
         }
+        let kept = self.acknowledged.len();
+        let outcomes = shape::count(kept as u64, "outcome");
         self.tell.pair(
             "acknowledged",
-            format_args!("{kept} outcomes before the kill, the same {kept} after it: 0 lost"),
+            format_args!("{outcomes} before the kill, the same {kept} after it: 0 lost"),
         )?;
-        let postings = self.postings()?;
-        self.tell.pair(
-            "postings.log",
-            format_args!("{postings} posting: {} duplicated", postings.saturating_sub(1)),
-        )?;
-        if postings != 1 {
-            return Err(missed(format!(
-                "postings.log has {postings} postings, expected one"
-            )));
-        }
         Ok((daemon, remote))
     }
 
-    pub(super) async fn ask(&mut self, remote: &Remote) -> Result<(), Failure> {
-        self.tell.chapter("Nothing is guessed")?;
-        let answer = remote.submit(&detached(self.action(POSTING)?)).await?;
-        if answer.get("replayed") != Some(&Value::Bool(true)) {
+    /// What came of the two that nobody was told about, and what the agent hears when it asks again.
+    pub(super) async fn ask(
+        &mut self,
+        agent: &mut Agent,
+        watched: Option<&str>,
+        remote: &Remote,
+    ) -> Result<(), Failure> {
+        self.tell
+            .chapter("Nothing is guessed, and nothing is done twice")?;
+        self.over(remote, &self.charged).await?;
+        let charge = self.charge();
+        let again = self
+            .call(
+                agent,
+                CHARGE,
+                "http_fetch",
+                "the same charge, asked for again",
+                charge,
+            )
+            .await?;
+        if report::id(&again) != self.charged
+            || !report::replayed(&again)
+            || report::state(&again) != "succeeded"
+        {
             return Err(missed(format!(
-                "the repetition was taken for a new command: {answer}"
+                "the charge should be known to have happened: {again}"
             )));
         }
-        self.tell.remark("The agent asks again under the same id. It is told that the command is known; it is not run again.")?;
-        let next = self.action("repair-09")?;
-        remote.submit(&detached(next)).await?;
-        for id in [POSTING, "repair-09"] {
-            let why = remote.read("command.why", json!({"id": id})).await?;
-            let state = text(&why, "state");
-            let paint = self.tell.out().paint;
-            self.tell.fact(format_args!(
-                "actum why {id}: {}",
-                paint.state(&state.replace('_', " "), state)
-            ))?;
-            for reason in why.get("because").and_then(Value::as_array).into_iter().flatten() {
-                self.tell.remark(&format!("  {}", shape::plain(reason)))?;
-            }
-            let expected = if id == POSTING { "in_doubt" } else { "queued" };
-            if state != expected {
-                return Err(missed(format!("`{id}` should be {expected}: {why}")));
-            }
+        let because = self.why(remote, report::id(&again), "succeeded").await?;
+        if !because.contains("its probe found") {
+            return Err(missed(format!(
+                "the probe should have found the charge: {because}"
+            )));
         }
+        self.tell
+            .remark("The new daemon did not send the charge again. It asked the server, with the probe, and it was there.")?;
+        self.one_charge()?;
+        let Some(id) = watched else {
+            return self
+                .tell
+                .remark("Left out: the program in the cage that the kill interrupts.");
+        };
+        let because = self.why(remote, id, "failed").await?;
+        let row = remote.read("command.get", json!({"id": id})).await?;
+        if text(at(&row, "/error"), "code") != "INTERRUPTED" {
+            return Err(missed(format!(
+                "the program should be interrupted: {because}: {row}"
+            )));
+        }
+        self.tell
+            .remark("A program in the cage touches nothing outside. It died with the daemon, so there is nothing to doubt: interrupted.")
+    }
+
+    /// Waits until a command has its outcome: a probe may still be under way.
+    async fn over(&self, remote: &Remote, id: &str) -> Result<(), Failure> {
+        let row = tokio::time::timeout(LIMIT, until_over(remote, id)).await;
+        row.map_err(|_| missed(format!("`{id}` did not end")))??;
         Ok(())
     }
 
-    pub(super) async fn resolve(&mut self, remote: &Remote) -> Result<(), Failure> {
+    /// Shows why a command stands where it stands; gives the reasons.
+    async fn why(&self, remote: &Remote, id: &str, expected: &str) -> Result<String, Failure> {
+        self.over(remote, id).await?;
+        let why = remote.read("command.why", json!({"id": id})).await?;
+        let state = text(&why, "state");
+        let paint = self.tell.out().paint;
         self.tell
-            .chapter("A person looks, and says what happened, on the record")?;
-        let note = "postings.log has the line";
-        self.tell.fact(format_args!(
-            "actum resolve {POSTING} --as landed --note \"{note}\""
-        ))?;
-        let payload = json!({"id": POSTING, "as": "landed", "note": note});
-        let answer = remote
-            .submit(&json!({"type": "command.resolve", "id": "demo-resolve", "payload": payload}))
-            .await?;
-        if let Some(fault) = fault_of(&answer) {
-            return Err(missed(format!("the resolution was refused: {fault}")));
+            .fact(format_args!("actum why {id}: {}", paint.state(state, state)))?;
+        let because = at(&why, "/because").as_array().cloned().unwrap_or_default();
+        let because: Vec<String> = because.iter().map(shape::plain).collect();
+        for reason in &because {
+            self.tell.fact(format_args!("  {reason}"))?;
         }
-        let row = remote.read("command.get", json!({"id": POSTING})).await?;
-        self.tell.row(&row)?;
-        if text(&row, "state") != "succeeded" {
-            return Err(missed(format!("`{POSTING}` should have succeeded: {row}")));
+        if state != expected {
+            return Err(missed(format!("`{id}` should have {expected}: {why}")));
         }
-        self.tell.remark("Its lane goes on.")
+        Ok(because.join("; "))
     }
 
-    pub(super) async fn finish(&mut self, remote: &Remote) -> Result<(), Failure> {
-        self.tell.chapter("The agent finishes the repair")?;
-        for id in ["repair-09", "repair-10", "repair-11", "repair-12"] {
-            if id != "repair-09" {
-                remote.submit(&detached(self.action(id)?)).await?;
-            }
-            let row = tokio::time::timeout(LIMIT, until_over(remote, id)).await;
-            let row = row.map_err(|_| missed(format!("`{id}` did not end")))??;
-            self.tell.row(&row)?;
-            if text(&row, "state") != "succeeded" {
-                return Err(missed(format!("`{id}` should have succeeded: {row}")));
-            }
+    /// Shows the log of the payments server, which must have one line.
+    fn one_charge(&self) -> Result<(), Failure> {
+        let log = self.payments.log()?;
+        let [line] = log.as_slice() else {
+            return Err(missed(format!(
+                "charges.log has {} lines, expected one",
+                log.len()
+            )));
+        };
+        self.tell.pair("charges.log", line)?;
+        self.tell.pair("", "1 charge, 0 duplicated")
+    }
+
+    pub(super) async fn go_on(&mut self, agent: &mut Agent) -> Result<(), Failure> {
+        self.tell.chapter("The agent goes on")?;
+        if self.caged {
+            self.python_again(agent).await?;
         }
-        let tests = Command::new("python3")
-            .args(["-B", "-m", "unittest"])
-            .current_dir(&self.places.project)
-            .stdin(Stdio::null())
-            .output();
-        let tests =
-            tests.map_err(|error| missed(format!("the project's tests could not be run: {error}")))?;
-        let said = String::from_utf8_lossy(&tests.stderr).into_owned();
-        let ran = said
-            .lines()
-            .find(|line| line.starts_with("Ran "))
-            .unwrap_or("Ran nothing");
-        if !tests.status.success() {
-            return Err(missed(format!("the project's tests still fail: {said}")));
+        let url = format!("http://{}/charges", self.payments.address());
+        let what = format!("GET {url}");
+        let look = self
+            .call(agent, "look-2", "http_fetch", &what, json!({"url": url}))
+            .await?;
+        let body: Value = serde_json::from_str(text(at(&look, "/result"), "body")).unwrap_or_default();
+        let charges = at(&body, "/charges").as_array().map_or(0, Vec::len);
+        if charges != 1 || self.payments.log()?.len() != 1 {
+            return Err(missed(format!("the server should tell of one charge: {look}")));
         }
-        let ran = ran.split(" in ").next().unwrap_or(ran).replacen("Ran", "", 1);
+        self.tell.pair("the customer", "paid once")
+    }
+
+    /// The names of the session went with the daemon: the agent is told so once, and goes on in a new process.
+    async fn python_again(&mut self, agent: &mut Agent) -> Result<(), Failure> {
+        let code = json!({"code": "invoice.total"});
+        let lost = self
+            .call(agent, "py-4", "code_run", "invoice.total", code)
+            .await?;
+        if report::code(&lost) != "SESSION_LOST" {
+            return Err(missed(format!("the session should be told to be lost: {lost}")));
+        }
         self.tell
-            .pair("the project", format_args!("{}: all pass", ran.trim()))?;
-        match self.postings()? {
-            1 => self.tell.pair("the customer", "paid once"),
-            n => Err(missed(format!("postings.log has {n} postings, expected one"))),
+            .remark("The names were in a process that died with the daemon. That is said once, and never passed over.")?;
+        let code = json!({"code": "open('invoice.txt').read().strip()"});
+        let read = self
+            .call(agent, "py-5", "code_run", "open('invoice.txt').read()", code)
+            .await?;
+        let tests = json!({"argv": ["python3", "-B", "-m", "unittest"]});
+        let tests = self
+            .call(agent, "tests", "shell_run", "python3 -B -m unittest", tests)
+            .await?;
+        for report in [&read, &tests] {
+            if report::state(report) != "succeeded" {
+                return Err(missed(format!(
+                    "a call after the restart should have succeeded: {report}"
+                )));
+            }
         }
+        let said = text(at(&tests, "/result/stderr"), "text");
+        let ran = said.lines().find_map(|line| line.strip_prefix("Ran "));
+        let ran = ran
+            .and_then(|line| line.split(" in ").next())
+            .unwrap_or("nothing ran");
+        self.tell.pair("the project", format_args!("{ran}: all pass"))
     }
 
     pub(super) fn prove(&mut self, daemon: Daemon) -> Result<Value, Failure> {
@@ -193,17 +242,8 @@ impl Story<'_> {
         }
         Ok(json!({
             "ok": true, "records": whole.records, "root": whole.root.to_string(), "digest": walked.digest.to_string(),
-            "killed": 1, "inDoubt": 1, "lost": 0, "duplicated": 0,
+            "killed": 1, "inDoubt": 0, "probed": 1, "interrupted": u64::from(self.caged), "charges": 1,
+            "lost": 0, "duplicated": 0, "sandbox": self.level,
         }))
-    }
-
-    /// Postings in the log the example writes: what the outside world saw.
-    fn postings(&self) -> Result<u64, Failure> {
-        let path = self.places.project.join("postings.log");
-        let log = std::fs::read_to_string(&path).map_err(|error| Failure::io("read", &path, &error))?;
-        Ok(log
-            .lines()
-            .filter(|line| line.starts_with("posted INV-1007 "))
-            .count() as u64)
     }
 }

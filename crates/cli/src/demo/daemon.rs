@@ -1,11 +1,11 @@
 //! The daemon of the demo: a process of its own, which can be killed for good.
 
+use super::{Places, log_file, this_program};
 use crate::failure::Failure;
 use crate::shape::{number, text};
 use actum_model::ErrorCode;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -13,9 +13,9 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// A daemon that has not said it is ready by then will not.
-const READY_LIMIT: Duration = Duration::from_secs(15);
+const READY_LIMIT: Duration = Duration::from_secs(60);
 /// A daemon that has not ended in order by then will not.
-const END_LIMIT: Duration = Duration::from_secs(10);
+const END_LIMIT: Duration = Duration::from_secs(60);
 /// Between two looks whether it has ended.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -28,31 +28,25 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts this very program as a daemon, in the folder of the project, with the data beside it.
-    pub(super) fn start(project: &Path, data: &Path, log: &Path) -> Result<Daemon, Failure> {
-        let program = std::env::current_exe()
-            .map_err(|error| Failure::new(ErrorCode::Internal, format!("where is this program? {error}")))?;
-        let log_file = OpenOptions::new().create(true).append(true).open(log);
-        let log_file: File = log_file.map_err(|error| Failure::io("create", log, &error))?;
+    /// Starts this very program as a daemon that may reach the project and one address, and nothing else.
+    pub(super) fn start(places: &Places, payments: &str) -> Result<Daemon, Failure> {
+        let program = this_program()?;
+        let mut files = places.project.clone().into_os_string();
+        files.push(":rw");
         let mut command = Command::new(&program);
         command
-            .args([
-                "dev",
-                "--listen",
-                "127.0.0.1:0",
-                "--segment-mib",
-                "4",
-                "--json",
-                "--data",
-            ])
-            .arg(data)
-            .current_dir(project)
+            .args(["dev", "--listen", "127.0.0.1:0", "--segment-mib", "4", "--json"])
+            .args(["--grant-http", payments, "--grant-file"])
+            .arg(files)
+            .arg("--data")
+            .arg(&places.data)
+            .current_dir(&places.project)
             .env_remove("ACTUM_DATA")
             .env_remove("ACTUM_URL")
             .env_remove("ACTUM_TOKEN")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(log_file);
+            .stderr(log_file(&places.log)?);
         let mut child = command
             .spawn()
             .map_err(|error| Failure::io("start", &program, &error))?;
@@ -71,7 +65,7 @@ impl Daemon {
         let Some(ready) = ready else {
             let _gone = child.kill();
             let _reaped = child.wait();
-            return Err(not_ready(log));
+            return Err(not_ready(&places.log));
         };
         Ok(Daemon {
             child,

@@ -1,12 +1,17 @@
 //! The demo: a real piece of agent work carried out, killed, recovered, proved.
 //!
-//! Nothing of it is staged: the daemon is a process of its own, the project a real one, and everything said here is
-//! read from what the daemon answers, from the log the example writes, and from the journal. What does not happen as
-//! it should ends the demo with an error.
+//! Nothing of it is staged: the agent's front door, the daemon and the payments server are processes of their own, the
+//! project is a real one, and everything said here is read from what the daemon answers, from the payments server's
+//! log, and from the journal. What does not happen as it should ends the demo with an error. Where the host cannot
+//! build the cage, what needs it is left out, and that is said.
 
 mod after;
+mod agent;
+mod bounds;
 mod daemon;
 mod files;
+mod payments;
+mod report;
 mod story;
 mod tell;
 
@@ -16,11 +21,15 @@ use crate::remote::block_on;
 use crate::shape;
 use actum_model::ErrorCode;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use story::Story;
 use tell::Tell;
+
+/// Nothing in the demo takes longer.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Where the demo plays.
 pub(super) struct Places {
@@ -30,7 +39,7 @@ pub(super) struct Places {
     project: PathBuf,
     /// The data directory.
     data: PathBuf,
-    /// What the daemons say.
+    /// What the processes say on standard error.
     log: PathBuf,
 }
 
@@ -49,7 +58,7 @@ pub(crate) fn run(keep: bool, context: &Context) -> Done {
     };
     files::write(&places.project)?;
     let kept = if keep { Some(folder.keep()) } else { None };
-    let done = block_on(Story::new(&places, Tell::new(context.out)).play());
+    let done = block_on(async { Story::new(&places, Tell::new(context.out))?.play().await });
     let done = done.and_then(|proof| end(proof, begun, context));
     if let Some(kept) = kept {
         let data = kept.join("data");
@@ -66,7 +75,10 @@ fn end(mut proof: Value, begun: Instant, context: &Context) -> Result<(), Failur
     let took = begun.elapsed();
     if context.out.human() {
         let took = shape::duration(took);
-        let words = format!("All of it happened, in {took}: 1 killed, 1 in doubt, 0 lost, 0 duplicated.");
+        let interrupted = proof.get("interrupted").and_then(Value::as_u64).unwrap_or(0);
+        let words = format!(
+            "All of it happened, in {took}: 1 killed, 1 charge found by its probe, {interrupted} interrupted, 0 lost, 0 duplicated."
+        );
         return Tell::new(context.out).end(&words);
     }
     if let Value::Object(members) = &mut proof {
@@ -87,8 +99,19 @@ fn python() -> Result<(), Failure> {
     if version.is_ok_and(|output| output.status.success()) {
         return Ok(());
     }
-    let message = "the demo repairs a Python project, and `python3` cannot be run here";
+    let message = "the whole demo is skipped: it repairs a Python project and pays at a server in Python, and `python3` cannot be run here";
     Err(Failure::new(ErrorCode::SpawnFailed, message).hint("install Python 3 and put it on the PATH"))
+}
+
+/// This very binary.
+fn this_program() -> Result<PathBuf, Failure> {
+    std::env::current_exe()
+        .map_err(|error| Failure::new(ErrorCode::Internal, format!("where is this program? {error}")))
+}
+
+fn log_file(log: &Path) -> Result<File, Failure> {
+    let file = OpenOptions::new().create(true).append(true).open(log);
+    file.map_err(|error| Failure::io("create", log, &error))
 }
 
 /// Something that should have happened did not.

@@ -1,17 +1,16 @@
 //! The voice of the demo: numbered chapters, aligned lines, a calm word on what each thing shows.
 
-use crate::answer::{self, Widths};
-use crate::failure::{Failure, fault_of};
+use super::report;
+use crate::failure::Failure;
 use crate::print::Out;
-use crate::shape::{self, text};
+use crate::shape::{self, at};
 use serde_json::Value;
 use std::time::Duration;
 
-const WIDTHS: Widths = Widths {
-    lane: 18,
-    kind: 16,
-    id: 9,
-};
+/// Room for what a call asks for, characters.
+const WHAT: usize = 42;
+/// Room for what came of it.
+const REASON: usize = 90;
 
 /// See the head of the file. Says nothing where the result is wanted as JSON.
 pub(super) struct Tell {
@@ -67,33 +66,27 @@ impl Tell {
         self.line(format_args!("   {}", self.out.paint.dim(text)))
     }
 
-    /// A command with its outcome.
-    pub(super) fn answer(&self, answer: &Value, took: Duration) -> Result<(), Failure> {
-        let line = answer::line(answer, Some(took), WIDTHS, &self.out);
-        self.line(format_args!("   {line}"))
-    }
-
-    /// A command as `command.get` tells it.
-    pub(super) fn row(&self, row: &Value) -> Result<(), Failure> {
-        let state = text(row, "state");
-        let took = row
-            .pointer("/data/durationMs")
-            .and_then(Value::as_u64)
-            .map(shape::millis)
-            .unwrap_or_default();
+    /// A call of a tool, and what came of it.
+    pub(super) fn call(&self, tool: &str, what: &str, report: &Value, took: Duration) -> Result<(), Failure> {
+        let paint = self.out.paint;
+        let state = report::state(report);
+        let colour = if state == "refused" { "failed" } else { state };
+        let took = shape::duration(took);
         let mut line = format!(
-            "{:<18}  {:<16}  {:<9}  {}  {took:>8}",
-            shape::lane(row),
-            text(row, "command"),
-            text(row, "id"),
-            self.out
-                .paint
-                .state(&format!("{:<9}", state.replace('_', " ")), state),
+            "{tool:<10}  {:<WHAT$}  {}  {took:>8}",
+            shape::brief(what, WHAT - 1),
+            paint.state(&format!("{state:<9}"), colour),
         );
-        if let Some(fault) = fault_of(row) {
-            line = format!("{line}  {}", self.out.paint.dim(fault.code));
+        let value = at(report, "/result/repr").as_str();
+        if report::replayed(report) {
+            line.push_str(&paint.cyan("  from the record"));
+        } else if !report::code(report).is_empty() {
+            let reason = shape::brief(&report::reason(report), REASON);
+            line.push_str(&format!("  {}", paint.dim(reason)));
+        } else if let Some(value) = value {
+            line.push_str(&format!("  {}", paint.dim(shape::brief(value, REASON))));
         }
-        self.line(format_args!("   {}", line.trim_end()))
+        self.fact(line)
     }
 
     /// The last words.
