@@ -3,7 +3,7 @@
 
 use crate::failure::{Failure, fault_of};
 use crate::keyboard::{Key, Keyboard};
-use crate::live::{Live, Stops, answers};
+use crate::live::{Live, OutputReader, Stops, answers};
 use crate::mint;
 use crate::print::Out;
 use crate::remote::Remote;
@@ -42,6 +42,7 @@ pub(crate) struct Watcher<'a> {
     pub(crate) remote: &'a Remote,
     pub(crate) out: &'a Out,
     pub(crate) stops: Stops,
+    pub(crate) reader: OutputReader,
     pub(crate) keyboard: Keyboard,
 }
 
@@ -52,6 +53,7 @@ impl<'a> Watcher<'a> {
             remote,
             out,
             stops: Stops::new()?,
+            reader: OutputReader::new(),
             keyboard: Keyboard::default(),
         })
     }
@@ -62,9 +64,17 @@ impl<'a> Watcher<'a> {
         let done = self.carry_out(envelope, &id, stages).await;
         if matches!(done, Err(Failure::ReaderGone)) {
             // Who ran it with its output going somewhere wanted it to end with that.
-            self.stop(Stage::Cancel, envelope).await?;
+            let asked = self.stop(Stage::Cancel, envelope).await?;
+            // A connection that is closed over unread output can take what was sent on it along.
+            let _late = tokio::time::timeout(PATIENCE_MAX, self.answered(&asked)).await;
         }
         done
+    }
+
+    /// Reads on until this command has its answer.
+    async fn answered(&mut self, id: &str) -> Result<(), Failure> {
+        while !answers(&self.live.next().await?, id) {}
+        Ok(())
     }
 
     async fn carry_out(&mut self, envelope: &Value, id: &str, stages: &[Stage]) -> Result<Ended, Failure> {
@@ -78,6 +88,7 @@ impl<'a> Watcher<'a> {
             tokio::select! {
                 biased;
                 () = self.stops.next() => stop = true,
+                () = self.reader.gone() => return Err(Failure::ReaderGone),
                 message = self.live.next() => {
                     let message = message.map_err(|lost| lost.hint(format!("ask for it with `actum wait {id}`")))?;
                     if answers(&message, id) {
@@ -105,13 +116,13 @@ impl<'a> Watcher<'a> {
                 let Some(stage) = stages.next() else {
                     return Ok(Ended::Left);
                 };
-                self.stop(*stage, envelope).await?;
+                let _own = self.stop(*stage, envelope).await?;
             }
         }
     }
 
-    /// Asks the daemon to stop or interrupt it. Its end comes as its answer.
-    async fn stop(&mut self, stage: Stage, envelope: &Value) -> Result<(), Failure> {
+    /// Asks the daemon to stop or interrupt it, with a command whose id it gives. Its end comes as its answer.
+    async fn stop(&mut self, stage: Stage, envelope: &Value) -> Result<String, Failure> {
         let (own, id) = (mint::fresh("stop")?, text(envelope, "id"));
         let asks = match stage {
             Stage::Cancel => {
@@ -123,7 +134,8 @@ impl<'a> Watcher<'a> {
                 json!({"type": "session.interrupt", "id": own, "sessionId": session, "payload": {}})
             }
         };
-        self.live.send(&asks).await
+        self.live.send(&asks).await?;
+        Ok(own)
     }
 
     async fn answer(&mut self, key: Key, envelope: &Value) -> Result<(), Failure> {

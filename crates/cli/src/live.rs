@@ -9,6 +9,9 @@ use crate::shape::text;
 use actum_client::{Receiver, Sender};
 use actum_model::ErrorCode;
 use serde_json::{Value, json};
+use std::os::fd::{AsFd, OwnedFd};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// See the head of the file.
@@ -60,6 +63,32 @@ impl Live {
 /// Whether a message is the answer to this command.
 pub(crate) fn answers(message: &Value, id: &str) -> bool {
     text(message, "type") == "response" && text(message, "id") == id
+}
+
+/// Whoever reads standard output, as far as that can be known: of a pipe or a socket, not of a file.
+pub(crate) struct OutputReader(Option<AsyncFd<OwnedFd>>);
+
+impl OutputReader {
+    pub(crate) fn new() -> OutputReader {
+        let output = std::io::stdout().as_fd().try_clone_to_owned().ok();
+        #[expect(
+            deprecated,
+            reason = "safe for a descriptor held meanwhile; its successor asks for unsafe to say so"
+        )]
+        let watched = output.and_then(|output| AsyncFd::with_interest(output, Interest::ERROR).ok());
+        OutputReader(watched)
+    }
+
+    /// Returns when the reader is gone. Writing would tell as well, but while nothing is written nobody would notice.
+    pub(crate) async fn gone(&self) {
+        if let Some(output) = &self.0
+            && let Ok(guard) = output.ready(Interest::ERROR).await
+            && guard.ready().is_error()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
 }
 
 /// Ctrl-C and a request to end, from the moment this is made on.

@@ -189,7 +189,7 @@ fn an_idempotency_key_holds_across_connections() {
 fn errors_are_results_a_model_can_act_on() {
     let place = Place::new();
     // In its cage, so that what ran out of time is known to have left nothing behind.
-    let daemon = Daemon::dev(&place.data());
+    let daemon = Daemon::caged(&place.data(), &place.file("."));
     let mut mcp = place.mcp();
     let wrong = mcp.call(1, "shell_run", json!({"cmd": "ls", "waitMs": -1}));
     assert_eq!(wrong["isError"], true);

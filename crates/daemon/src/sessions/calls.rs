@@ -45,6 +45,10 @@ pub(super) async fn capability(
     number: u64,
 ) {
     let answer = call(&inner, &from, &request, number).await;
+    if matches!(&answer, Err(fault) if fault.code == ErrorCode::CallerEnded) {
+        // The execution is being stopped: that is what its code learns, and not an error of the call.
+        return;
+    }
     let answer = answer.map_err(|fault| CapabilityError {
         code: fault.code.as_str().to_owned(),
         message: fault.message.clone(),
@@ -109,7 +113,12 @@ async fn settled(inner: &Inner, from: &From, request: &CapabilityRequest) -> Res
 
 /// Asks for a line by a durable promise, and hands over what it is resolved with.
 pub(super) async fn input(inner: Arc<Inner>, live: Arc<Live>, from: From, ask: Input) {
-    let line = line(&inner, &from, &ask).await.unwrap_or_default();
+    let line = match line(&inner, &from, &ask).await {
+        Ok(line) => line,
+        // The execution is being stopped or the daemon ends: an answer would only be mistaken for the end of the input.
+        Err(fault) if matches!(fault.code, ErrorCode::CallerEnded | ErrorCode::ShuttingDown) => return,
+        Err(_) => None,
+    };
     let _over = live.session.input(&ask.request, line).await;
 }
 

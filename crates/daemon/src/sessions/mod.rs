@@ -31,6 +31,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+/// How long sessions may take to leave by themselves when the daemon ends.
+const LEAVE: Duration = Duration::from_millis(500);
+
 /// A session among all of them.
 pub(crate) type Key = (Tenant, SessionId);
 
@@ -183,9 +186,9 @@ impl Sessions {
                 .send_replace(Some(Duration::from_millis(limits::STOP_GRACE_MS)));
         }
         let all: Vec<Arc<Live>> = std::mem::take(&mut *self.inner.live()).into_values().collect();
-        for live in all {
-            live.session.shutdown().await;
-        }
+        let leaving = all.iter().map(|live| live.session.shutdown());
+        // Together, and not for long: with the zygote whatever is left of them ends.
+        let _left = tokio::time::timeout(LEAVE, futures_util::future::join_all(leaving)).await;
         self.inner.warmed.close();
         self.inner.starter.close().await;
     }

@@ -85,7 +85,8 @@ fn told(
             if let Some(exit) = failure.ended.exit {
                 data.insert("exitCode".into(), exit.into());
             }
-            if by_stop && failure.code == "CANCELLED" {
+            if by_stop {
+                // However it put it: it was asked to stop, and it did.
                 return (SettledAs::Stopped, None);
             }
             (SettledAs::Failed, Some(fault(failure, guard)))
