@@ -87,7 +87,7 @@ impl OutputReader {
         {
             return;
         }
-        std::future::pending().await;
+        std::future::pending::<()>().await;
     }
 }
 
