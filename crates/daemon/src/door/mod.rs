@@ -3,7 +3,7 @@
 //! It runs argument lists without a shell, streams what they write, redacted, and answers for the whole tree:
 //! when a command has settled, nothing it started runs any more, or the settlement says that this could not be
 //! confirmed. It decides nothing: which command may run, for how long, and what a settlement means is the
-//! kernel's to say. It builds no cage; until there is one, programs run with the daemon's own rights.
+//! kernel's to say. It builds no cage, that is `actum-sandbox`; where a job brings none, its program runs with the daemon's own rights.
 
 mod job;
 mod keeper;
