@@ -271,15 +271,16 @@ impl Caged {
     }
 }
 
-/// Whether something is to be read within this time.
+/// Whether something is to be read within this time. A signal to this thread, such as the end of a child, is no answer.
 pub(crate) fn is_ready(fd: impl AsFd, within: Duration) -> io::Result<bool> {
-    let timeout = Timespec::try_from(within).unwrap_or(Timespec {
-        tv_sec: i64::MAX,
-        tv_nsec: 0,
-    });
-    match poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&timeout)) {
-        Ok(ready) => Ok(ready > 0),
-        Err(rustix::io::Errno::INTR) => Ok(false),
-        Err(error) => Err(error.into()),
+    let last = Instant::now().checked_add(within);
+    loop {
+        let left = last.map(|last| last.saturating_duration_since(Instant::now()));
+        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+        match poll(&mut [PollFd::new(&fd, PollFlags::IN)], timeout.as_ref()) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
 }
