@@ -136,7 +136,7 @@ fn hunts(data: &Path, open: &Path) -> (Daemon, String) {
     // Taken apart, so that the hunter does not find itself.
     let (a, b) = SECRET.split_at(6);
     let hunter = format!(
-        "import os\nfound = []\nbig = ('proc', 'sys', 'usr', 'dev', 'lib', '.pyenv')\nfor root in ('/', '/proc/self/root/', '/proc/1/root/'):\n    for path, folders, files in os.walk(root):\n        folders[:] = [f for f in folders if f not in big]\n        for name in files:\n            try:\n                whole = open(os.path.join(path, name), 'rb').read(100_000)\n            except OSError:\n                continue\n            if (b'{a}' + b'{b}') in whole or name in ('daemon.json', 'KEY'): found.append(os.path.join(path, name))\n"
+        "import os, sys\nfound = []\nbig = ('proc', 'sys', 'usr', 'dev', 'lib')\nfor root in ('', '/proc/self/root', '/proc/1/root'):\n    for path, folders, files in os.walk(root + '/'):\n        folders[:] = [f for f in folders if f not in big and not os.path.join(path, f).endswith(sys.base_prefix)]\n        for name in files:\n            try:\n                whole = open(os.path.join(path, name), 'rb').read(100_000)\n            except OSError:\n                continue\n            if (b'{a}' + b'{b}') in whole or name in ('daemon.json', 'KEY'): found.append(os.path.join(path, name))\n"
     );
     (daemon, hunter)
 }

@@ -266,7 +266,7 @@ fn no_path_leads_out_of_the_granted_folder_or_to_what_is_no_file() {
         let within = |name: &str| open.join(name).display().to_string();
         let paths = [
             "/etc/passwd".to_owned(),
-            "/proc/self/root/etc/passwd".to_owned(),
+            concat!("/proc/self/root", "/etc/passwd").to_owned(),
             "/proc/self/environ".to_owned(),
             "/dev/zero".to_owned(),
             within("../outside"),
