@@ -7,11 +7,13 @@ parent may import it once and fork. `docs/session-protocol.md` is the contract.
 It builds no cage and decides no rule: it assumes that user code may do to this process what it likes, and that
 whoever started it can kill it.
 
-Threads: user code runs on the main thread alone, so that a signal interrupts it. A reader takes frames from the
-socket; a pump moves what is written to descriptors 1 and 2, sends heartbeats and keeps time. All three wait on
-events.
+Threads: user code runs on the main thread alone, so that a signal interrupts it. A pump moves what is written to
+descriptors 1 and 2, sends heartbeats and keeps time. The socket is read by whoever is free to: by the main thread
+while nothing runs, so that short code waits for no other thread, and by the pump once code has run for a moment or
+asks for something. Both wait on events.
 
-Locks are taken in this order: `out_lock`, `credit`, `state_lock`, `send_lock`.
+Locks are taken in this order: `read_lock`, `outlet`, `credit`, `state_lock`, `send_lock`. The pump never waits for
+`read_lock` or `outlet`: who holds them may wait for a frame that only the pump reads.
 """
 
 import ast
@@ -45,6 +47,8 @@ import time
 import traceback
 import types
 
+import _signal as _signal_module
+
 PROTOCOL = 1
 FRAME_BYTES_MAX = 10 * 1024 * 1024
 CHUNK_BYTES_MAX = 256 * 1024
@@ -61,13 +65,16 @@ NOTES_MAX = 32
 INTEGER_MAX = 2**53
 HISTORY_MAX = 100
 CELLS_MAX = 512
+EXPRESSION_CHARS_MAX = 200
 CELL_BYTES_MAX = 16 * 1024 * 1024
 QUEUE_MAX = 1024
 PROGRESS_SECONDS = 0.05
 COALESCE_SECONDS = 0.001
 SMALL_CHUNK_BYTES = 32 * 1024
 TRANSACTION_NODES_MAX = 2_000_000
+FOLLOW_SECONDS = 0.005
 PR_SET_CHILD_SUBREAPER = 36
+TIMERFD_FLAGS = 0o2004000
 VALUE_NAME = "__actum_value__"
 SHELL_ERROR_FD = 8
 SHELL_REPORT_FD = 9
@@ -78,6 +85,9 @@ CAPABILITIES = [
 SHELL_CAPABILITIES = ["execute", "shell", "cancel", "interrupt", "heartbeat", "child_output"]
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_flush_c_output = _libc.fflush
+_flush_c_output.argtypes = (ctypes.c_void_p,)
+_libc.timerfd_settime.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
 
 
 # ---------------------------------------------------------------- MessagePack
@@ -120,6 +130,10 @@ def _pack_integer(out, value):
 
 
 def _pack_text(out, value):
+    known = _KNOWN_TEXTS.get(value)
+    if known is not None:
+        out.append(known)
+        return
     try:
         data = value.encode("utf-8")
     except UnicodeEncodeError:
@@ -169,6 +183,16 @@ def _pack_into(out, value, depth, budget):
         out.append(bytes(value))
     else:
         raise Unrepresentable(f"holds a {kind.__name__}, which JSON has no form for")
+
+
+_KNOWN_TEXTS = {}
+for _text in (
+    "type", "id", "ack", "of", "result", "error", "value", "valueOmitted", "repr", "durationNs", "output", "stream",
+    "stdout", "stderr", "seq", "code", "errorType", "message", "traceback", "notes", "",
+):
+    _parts = []
+    _pack_text(_parts, _text)
+    _KNOWN_TEXTS[_text] = b"".join(_parts)
 
 
 def pack(value):
@@ -248,6 +272,19 @@ class _Unpacker:
         form, kind = _LENGTHS[code]
         return self.body(kind, struct.unpack(form, self.take(struct.calcsize(form)))[0], depth)
 
+    def short_text(self):
+        """A text of 1 to 31 bytes, as names are; nothing where something else stands."""
+        data, at = self.data, self.at
+        count = data[at] - 0xA0 if at < len(data) else 0
+        if not 0 < count < 32 or at + 1 + count > len(data):
+            return None
+        try:
+            text = data[at + 1:at + 1 + count].decode("utf-8")
+        except UnicodeDecodeError:
+            raise ProtocolError("a text is not UTF-8") from None
+        self.at = at + 1 + count
+        return text
+
     def body(self, kind, count, depth):
         if kind == "bin":
             return bytes(self.take(count))
@@ -262,7 +299,7 @@ class _Unpacker:
             return [self.value(depth + 1) for _ in range(count)]
         table = {}
         for _ in range(count):
-            key = self.value(depth + 1)
+            key = self.short_text() or self.value(depth + 1)
             if type(key) is not str or key in table:
                 raise ProtocolError("a key is not a text, or stands twice")
             table[key] = self.value(depth + 1)
@@ -282,6 +319,8 @@ def _field(message, name, kinds, default=ProtocolError):
     value = message.get(name)
     if value is None and default is not ProtocolError:
         return default
+    if type(value) is kinds:
+        return value
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in _as_tuple(kinds)):
         wanted = " or ".join(kind.__name__ for kind in _as_tuple(kinds))
         raise ProtocolError(f"`{message.get('type')}`: expected {wanted} for `{name}`, got {type(value).__name__}")
@@ -470,16 +509,24 @@ class Stream:
         self.seq = 0
         self.dropped = 0
         self.kept = bytearray()
-        self.prefix = b""
+        self.execution = None
+        self.prefix = None
 
     def begin(self, execution):
         self.seq = 0
         self.dropped = 0
         self.kept.clear()
-        head = [b"\x85"]
-        for text in ("type", "output", "id", execution, "stream", self.name, "seq"):
-            _pack_text(head, text)
-        self.prefix = b"".join(head)
+        self.execution = execution
+        self.prefix = None
+
+    def head(self):
+        """What every piece of output of this execution begins with."""
+        if self.prefix is None:
+            head = [b"\x85"]
+            for text in ("type", "output", "id", self.execution, "stream", self.name, "seq"):
+                _pack_text(head, text)
+            self.prefix = b"".join(head)
+        return self.prefix
 
     def waiting(self):
         """Bytes in the pipe."""
@@ -490,6 +537,59 @@ class Stream:
 
 class Drained(Exception):
     """The drain limit passed."""
+
+
+class Alarm:
+    """A descriptor that becomes readable some time after `set`. To set it is dear, so one that is set is left alone."""
+
+    def __init__(self, seconds):
+        self.fd = _libc.timerfd_create(time.CLOCK_MONOTONIC, TIMERFD_FLAGS)
+        if self.fd < 0:
+            raise OSError(ctypes.get_errno(), "no timer is to be had")
+        times = struct.pack("4l", 0, 0, int(seconds), int(seconds % 1 * 1e9))
+        self.times = ctypes.create_string_buffer(times, len(times))
+        self.is_set = False
+
+    def set(self):
+        if not self.is_set:
+            self.is_set = True
+            _libc.timerfd_settime(self.fd, 0, self.times, None)
+
+    def clear(self):
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.fd, 8)
+        self.is_set = False
+
+
+class Outlet:
+    """Who holds it moves output. The pump, which never waits for it, is woken by whoever kept it away."""
+
+    def __init__(self, wake):
+        self.lock = threading.Lock()
+        self.wake = wake
+        self.missed = False
+
+    def __enter__(self):
+        self.lock.acquire()
+
+    def __exit__(self, *_error):
+        self.release()
+
+    def acquire(self, seconds):
+        return self.lock.acquire(timeout=max(0, seconds))
+
+    def release(self):
+        self.lock.release()
+        if self.missed:
+            self.wake()
+
+    def attempt(self):
+        # Said first: whoever holds it now looks for it afterwards.
+        self.missed = True
+        if not self.lock.acquire(blocking=False):
+            return False
+        self.missed = False
+        return True
 
 
 class Worker:
@@ -504,11 +604,16 @@ class Worker:
         self.pid = os.getpid()
         self.main_thread = threading.get_ident()
         self.processes = Processes()
-        self.out_lock = threading.Lock()
+        self.outlet = Outlet(self.wake)
         self.credit = threading.Condition(threading.Lock())
         self.state_lock = threading.Lock()
         self.send_lock = threading.Lock()
-        self.work = queue.SimpleQueue()
+        self.read_lock = threading.Lock()
+        self.buffer = bytearray()
+        self.unsent = []
+        self.busy = False
+        self.following = False
+        self.turn = 0
         self.queued = {}
         self.current = None
         self.asked = None
@@ -536,8 +641,8 @@ class Worker:
             "type": "hello", "protocol": PROTOCOL, "worker": self.title(),
             "capabilities": SHELL_CAPABILITIES if self.kind == "shell" else CAPABILITIES,
         })
-        buffer = bytearray()
-        hello = self.receive(buffer)
+        while not self.buffer or (hello := self.cut()) is None:
+            self.fill()
         self.accept(hello)
         self.capture()
         signal.signal(signal.SIGINT, self.on_interrupt)
@@ -547,7 +652,6 @@ class Worker:
         os.register_at_fork(after_in_child=self.forked)
         self.runner = ShellRunner(self) if self.kind == "shell" else PythonRunner(self)
         self.started = True
-        threading.Thread(target=self.guard(self.read_all, buffer), name="actum-reader", daemon=True).start()
         threading.Thread(target=self.guard(self.pump), name="actum-pump", daemon=True).start()
         self.send({"type": "ready", "session": str(self.config.get("session", "")), "pid": self.pid})
         self.serve()
@@ -558,8 +662,6 @@ class Worker:
         return "python/" + ".".join(str(part) for part in sys.version_info[:3])
 
     def accept(self, hello):
-        if hello is None:
-            os._exit(0)
         if hello.get("type") != "hello":
             self.fault("WORKER_PROTOCOL", f"expected `hello` first, got `{hello.get('type')}`")
         if hello.get("protocol") != PROTOCOL:
@@ -583,6 +685,7 @@ class Worker:
         if null != 0:
             os.close(null)
         self.streams = []
+        self.written = select.poll()
         for name, target in (("stdout", 1), ("stderr", 2)):
             ours, theirs = os.pipe()
             ours, high = fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, 10), ours
@@ -598,6 +701,7 @@ class Worker:
             if stream.mode not in ("block", "drop_oldest", "drop_new", "error"):
                 self.fault("WORKER_PROTOCOL", f"no backpressure mode is called `{stream.mode}`")
             self.streams.append(stream)
+            self.written.register(ours, select.POLLIN)
         sys.stdout = self.text_stream(1)
         sys.stderr = self.text_stream(2)
         sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr
@@ -605,6 +709,7 @@ class Worker:
         self.wake_read, self.wake_write = os.pipe()
         os.set_blocking(self.wake_read, False)
         os.set_blocking(self.wake_write, False)
+        self.alarm = Alarm(FOLLOW_SECONDS)
         with contextlib.suppress(Exception):
             # What C code prints comes line by line too, in order with what Python prints.
             _libc.setvbuf(ctypes.c_void_p.in_dll(_libc, "stdout"), None, 1, 0)
@@ -632,41 +737,58 @@ class Worker:
         self.send_parts([pack(message)])
 
     def send_parts(self, parts):
-        """Sends one frame made of `parts`, whole: nothing may raise between its first and last byte."""
+        """Sends one frame made of `parts`, whole, behind what was put off: nothing may raise between its first and last
+        byte."""
+        size = sum(map(len, parts))
+        if size > FRAME_BYTES_MAX:
+            raise Unrepresentable(f"is larger than a frame of {FRAME_BYTES_MAX} bytes")
+        with self.send_lock:
+            self.transmit([*self.unsent, size.to_bytes(4, "big"), *parts])
+
+    def send_unsent(self):
+        with self.send_lock:
+            if self.unsent:
+                self.transmit(self.unsent)
+
+    def transmit(self, parts):
+        """Puts bytes on the socket. Under `send_lock`."""
         if self.pid != os.getpid():
             return
-        total = sum(map(len, parts))
-        if total > FRAME_BYTES_MAX:
-            raise Unrepresentable(f"is larger than a frame of {FRAME_BYTES_MAX} bytes")
-        parts = [struct.pack(">I", total), *parts]
-        with self.send_lock:
-            try:
-                sent = self.socket.sendmsg(parts)
-                if sent < total + 4:
-                    self.socket.sendall(memoryview(b"".join(parts))[sent:])
-            except OSError:
-                self.end(0)
+        try:
+            sent = self.socket.sendmsg(parts)
+            if sent < sum(map(len, parts)):
+                self.socket.sendall(memoryview(b"".join(parts))[sent:])
+        except OSError:
+            self.end(0)
+        self.unsent = []
 
-    def receive(self, buffer):
-        """The next message, or nothing when the other side is gone."""
-        while True:
-            if len(buffer) >= 4:
-                size = int.from_bytes(buffer[:4], "big")
-                if size > FRAME_BYTES_MAX:
-                    raise ProtocolError(f"expected a frame of at most {FRAME_BYTES_MAX} bytes, got {size}")
-                if len(buffer) >= 4 + size:
-                    message = unpack(bytes(buffer[4:4 + size]))
-                    del buffer[:4 + size]
-                    if type(message) is not dict or type(message.get("type")) is not str:
-                        raise ProtocolError("expected a map with a text `type`")
-                    return message
-            try:
-                data = self.socket.recv(256 * 1024)
-            except OSError:
-                return None
-            if not data:
-                return None
-            buffer += data
+    def fill(self, flags=0):
+        """Reads what there is. Ends with the other side."""
+        try:
+            data = self.socket.recv(256 * 1024, flags)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.end(0)
+        self.buffer += data
+
+    def cut(self):
+        """The next message that was read whole; nothing if there is none."""
+        buffer = self.buffer
+        if len(buffer) < 4:
+            return None
+        size = int.from_bytes(buffer[:4], "big")
+        if size > FRAME_BYTES_MAX:
+            raise ProtocolError(f"expected a frame of at most {FRAME_BYTES_MAX} bytes, got {size}")
+        if len(buffer) < 4 + size:
+            return None
+        message = unpack(bytes(buffer[4:4 + size]))
+        del buffer[:4 + size]
+        if type(message) is not dict or type(message.get("type")) is not str:
+            raise ProtocolError("expected a map with a text `type`")
+        return message
 
     def fault(self, code, message):
         """Tells the other side why this worker cannot go on, and ends."""
@@ -687,14 +809,45 @@ class Worker:
         with contextlib.suppress(Exception):
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    # -- reader
+    # -- reading
 
-    def read_all(self, buffer):
-        while True:
-            message = self.receive(buffer)
-            if message is None:
-                self.end(0)
+    def read(self, flags=0):
+        """Reads once and takes every message that is whole then. Under `read_lock`."""
+        self.fill(flags)
+        while (message := self.cut()) is not None:
             self.handle(message)
+
+    def next_request(self):
+        """The request to serve now, under its name. Where none waits, this thread reads the socket itself."""
+        with self.read_lock:
+            self.busy = self.following = False
+            while not self.queued and not self.closing:
+                self.read()
+            if self.closing:
+                self.end(0)
+            self.busy = True
+            self.turn += 1
+            self.alarm.set()
+            with self.state_lock:
+                name = next(iter(self.queued))
+                return name, self.queued.pop(name)
+
+    def follow(self):
+        """From now on the pump reads, until the request that is served has come to its end."""
+        if not self.following:
+            self.following = True
+            self.wake()
+
+    def read_for_main(self):
+        """The pump's turn: only if the main thread does not read itself."""
+        if not self.read_lock.acquire(blocking=False):
+            self.following = False
+            return
+        try:
+            if self.busy:
+                self.read(socket.MSG_DONTWAIT)
+        finally:
+            self.read_lock.release()
 
     def handle(self, message):
         kind = message["type"]
@@ -726,8 +879,12 @@ class Worker:
             if len(self.queued) >= QUEUE_MAX:
                 raise ProtocolError(f"more than {QUEUE_MAX} requests are queued")
             self.queued[name] = message
-        self.send({"type": "ack", "of": name})
-        self.work.put(name)
+        ack = pack({"type": "ack", "of": name})
+        with self.send_lock:
+            # Put off until there is more to say, or for a moment: short code costs one message.
+            self.unsent += (len(ack).to_bytes(4, "big"), ack)
+        if self.following:
+            self.send_unsent()
 
     def grant(self, name, count):
         if count < 0:
@@ -791,7 +948,6 @@ class Worker:
                 self.asked = ("CANCELLED", name)
                 self.runner.interrupt(1)
         self.at(self.seconds("shutdownMs", 500), self.end, 0)
-        self.work.put(None)
 
     # -- time
 
@@ -810,11 +966,15 @@ class Worker:
         beat = self.seconds("heartbeatMs", 5000)
         next_beat = time.monotonic() + beat
         cpu_before, wall_before = time.process_time(), time.monotonic()
+        turn = 0
         while True:
             poller = select.poll()
             poller.register(self.wake_read, select.POLLIN)
+            poller.register(self.alarm.fd, select.POLLIN)
+            if self.following:
+                poller.register(self.socket, select.POLLIN)
             by_fd = {}
-            for stream in self.streams:
+            for stream in () if self.outlet.missed else self.streams:
                 if self.current is None or stream.mode != "block" or stream.credit > 0:
                     poller.register(stream.fd, select.POLLIN)
                     by_fd[stream.fd] = stream
@@ -824,10 +984,15 @@ class Worker:
                 if fd == self.wake_read:
                     with contextlib.suppress(BlockingIOError):
                         os.read(fd, 4096)
-                    self.pump_kept()
+                    self.outlet.missed = False
+                    self.try_output(self.pump_kept)
+                elif fd == self.alarm.fd:
+                    turn = self.look_up(turn)
+                elif fd in by_fd:
+                    moved = self.try_output(self.forward, by_fd[fd], CHUNK_BYTES_MAX)
+                    small |= moved is not None and moved < SMALL_CHUNK_BYTES
                 else:
-                    with self.out_lock:
-                        small |= self.forward(by_fd[fd], CHUNK_BYTES_MAX) < SMALL_CHUNK_BYTES
+                    self.read_for_main()
             now = time.monotonic()
             self.run_timers(now)
             if now >= next_beat:
@@ -838,11 +1003,31 @@ class Worker:
                 # Whoever writes short lines writes many: let some gather, so that the writer keeps the interpreter.
                 time.sleep(COALESCE_SECONDS)
 
+    def try_output(self, action, *args):
+        """Does something with the output unless somebody else does: then the pump leaves it alone until it is woken."""
+        if not self.outlet.attempt():
+            return None
+        try:
+            return action(*args)
+        finally:
+            self.outlet.release()
+
+    def look_up(self, turn):
+        """The alarm: whoever is still at the request it was set for gets a reader. Says whom it saw."""
+        self.alarm.clear()
+        self.send_unsent()
+        if not self.busy:
+            return 0
+        if self.turn == turn:
+            self.following = True
+        else:
+            self.alarm.set()
+        return self.turn
+
     def pump_kept(self):
-        with self.out_lock:
-            for stream in self.streams:
-                if stream.kept and self.current is not None:
-                    self.emit_kept(stream)
+        for stream in self.streams:
+            if stream.kept and self.current is not None:
+                self.emit_kept(stream)
 
     def until_next(self, next_beat):
         with self.state_lock:
@@ -870,7 +1055,7 @@ class Worker:
         })
 
     def forward(self, stream, most):
-        """Moves up to `most` bytes of a pipe towards the daemon; the count moved. Under `out_lock`."""
+        """Moves up to `most` bytes of a pipe towards the daemon; the count moved. Under `outlet`."""
         current = self.current
         if current is None:
             return self.discard(stream, most)
@@ -911,7 +1096,7 @@ class Worker:
             del stream.kept[:size]
 
     def emit(self, stream, data):
-        parts = [stream.prefix]
+        parts = [stream.head()]
         _pack_integer(parts, stream.seq)
         parts.append(b"\xa4data\xc6" + struct.pack(">I", len(data)))
         parts.append(data)
@@ -919,6 +1104,15 @@ class Worker:
         with self.credit:
             stream.credit -= len(data) + FRAME_COST_BYTES
         self.send_parts(parts)
+
+    def discard_all(self):
+        for stream in self.streams:
+            waiting = stream.waiting()
+            while waiting > 0:
+                gone = self.discard(stream, waiting)
+                if not gone:
+                    break
+                waiting -= gone
 
     def discard(self, stream, most):
         """Nobody runs: what a left-over child writes belongs to no execution, and is counted."""
@@ -933,19 +1127,12 @@ class Worker:
 
     def serve(self):
         while True:
-            name = self.work.get()
-            if name is None or self.closing:
-                self.end(0)
-            with self.state_lock:
-                message = self.queued.pop(name, None)
-                if message is not None and message["type"] == "execute":
-                    self.asked = None
-                    self.pending = False
-                else:
-                    name = None
-            if name is not None:
+            name, message = self.next_request()
+            if message["type"] == "execute":
+                self.asked = None
+                self.pending = False
                 self.execute(name, message)
-            elif message is not None:
+            else:
                 self.send(self.runner.keep_or_load(message))
 
     def execute(self, name, message):
@@ -969,16 +1156,12 @@ class Worker:
 
     def begin(self, name):
         self.since = self.processes.now()
-        if signal.getsignal(signal.SIGINT) != self.on_interrupt:
+        if _signal_module.getsignal(signal.SIGINT) != self.on_interrupt:
             signal.signal(signal.SIGINT, self.on_interrupt)
-        with self.out_lock:
+        with self.outlet:
+            if self.written.poll(0):
+                self.discard_all()
             for stream in self.streams:
-                waiting = stream.waiting()
-                while waiting > 0:
-                    gone = self.discard(stream, waiting)
-                    if not gone:
-                        break
-                    waiting -= gone
                 stream.begin(name)
             self.overflow = None
             self.pressed = False
@@ -1017,7 +1200,7 @@ class Worker:
         return answer
 
     def close_output(self):
-        with self.out_lock, self.state_lock:
+        with self.outlet, self.state_lock:
             self.current = None
             self.asked = None
             self.pending = False
@@ -1032,28 +1215,33 @@ class Worker:
         return answer
 
     def flush_texts(self):
-        for text in {id(text): text for text in (*self.texts, sys.stdout, sys.stderr)}.values():
-            try:
-                text.flush()
-            except BaseException:
-                continue
-        with contextlib.suppress(Exception):
-            _libc.fflush(None)
+        for text in self.texts:
+            self.flush_text(text)
+        for text in (sys.stdout, sys.stderr):
+            if all(text is not own for own in self.texts):
+                self.flush_text(text)
+        _flush_c_output(None)
+
+    @staticmethod
+    def flush_text(text):
+        with contextlib.suppress(BaseException):
+            text.flush()
 
     def drain(self, deadline):
         """Sends what was written until now. Bounded by what is there now, so a child that writes on cannot hold it."""
-        for stream in self.streams:
-            if stream.waiting() > PIPE_BYTES // 4:
-                self.drain_stream(stream, deadline)
+        if self.written.poll(0):
+            for stream in self.streams:
+                if stream.waiting() > PIPE_BYTES // 4:
+                    self.drain_stream(stream, deadline)
         self.flush_texts()
-        for stream in self.streams:
-            self.drain_stream(stream, deadline)
+        if not self.is_drained(deadline):
+            for stream in self.streams:
+                self.drain_stream(stream, deadline)
         if self.progress_last is not None:
             self.send_progress(self.progress_last)
 
     def drain_stream(self, stream, deadline):
-        if not self.out_lock.acquire(timeout=max(0, deadline - time.monotonic())):
-            raise Drained(f"the output could not be sent in time: `{stream.name}` is blocked")
+        self.hold_output(stream.name, deadline)
         try:
             left = stream.waiting()
             while left > 0 or stream.kept:
@@ -1067,7 +1255,19 @@ class Worker:
                 if not moved:
                     self.wait_credit(stream, left + len(stream.kept), deadline)
         finally:
-            self.out_lock.release()
+            self.outlet.release()
+
+    def hold_output(self, name, deadline):
+        if not self.outlet.acquire(deadline - time.monotonic()):
+            raise Drained(f"the output could not be sent in time: `{name}` is blocked")
+
+    def is_drained(self, deadline):
+        """Whether nothing waits, and nothing is on its way in another thread."""
+        self.hold_output("stdout", deadline)
+        try:
+            return not self.written.poll(0) and not any(stream.kept for stream in self.streams)
+        finally:
+            self.outlet.release()
 
     def wait_credit(self, stream, left, deadline):
         with self.credit:
@@ -1140,7 +1340,7 @@ class Worker:
                 if self.pending:
                     return
                 self.display_credit -= len(frame) + FRAME_COST_BYTES
-            with self.out_lock:
+            with self.outlet:
                 if self.current == name:
                     self.send_parts([frame])
 
@@ -1153,7 +1353,7 @@ class Worker:
             if text is not None:
                 message["text"] = _bounded(_plain(str(text)), TEXT_CHARS_MAX)
             pack_json(message)
-            with self.out_lock:
+            with self.outlet:
                 if time.monotonic() - self.progress_sent >= PROGRESS_SECONDS:
                     self.send_progress(message)
                 else:
@@ -1170,6 +1370,7 @@ class Worker:
         with self.shielded():
             with self.state_lock:
                 self.waiters[name] = waiter
+            self.follow()
             try:
                 self.send(message)
             except BaseException:
@@ -1279,7 +1480,7 @@ class PythonRunner:
     # -- interruption
 
     def interrupt(self, level):
-        """From the reader or the pump, under `state_lock`: press the main thread to stop."""
+        """Under `state_lock`: press the main thread to stop."""
         self.forced = level > 1
         if level > 1:
             self.worker.processes.kill_below(self.worker.pid, self.worker.since)
@@ -1306,8 +1507,8 @@ class PythonRunner:
         rolled_back = False
         try:
             undo = Undo(self.namespace) if policy != "commit_always" else None
-            code = self.compile(message["code"], filename, message.get("mode") or "auto")
-            value, has_value = self.run(code)
+            code, is_expression = self.compile(message["code"], filename, message.get("mode") or "auto")
+            value, has_value = self.run(code, is_expression)
             answer = self.result(name, value, has_value)
         except SystemExit as error:
             answer = self.left(name, error, filename)
@@ -1323,14 +1524,19 @@ class PythonRunner:
         return answer
 
     def compile(self, text, filename, mode):
+        """The code of a cell, and whether it is one expression: then evaluating it gives its value."""
         self.remember(filename, text)
+        if mode != "exec" and len(text) <= EXPRESSION_CHARS_MAX and "\n" not in text and text[:1].strip():
+            # What is one expression at a glance is not taken apart and put together again.
+            with contextlib.suppress(SyntaxError, ValueError):
+                return compile(text, filename, "eval", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, True), True
         tree = compile(text, filename, "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, True)
         self.remember_definitions(text, tree)
         if mode != "exec" and tree.body and isinstance(tree.body[-1], ast.Expr):
             last = tree.body[-1]
             target = ast.copy_location(ast.Name(VALUE_NAME, ast.Store()), last)
             tree.body[-1] = ast.copy_location(ast.Assign([target], last.value), last)
-        return compile(tree, filename, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, True)
+        return compile(tree, filename, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, True), False
 
     def remember(self, filename, text):
         """Keeps the lines of a cell for tracebacks; the oldest make room."""
@@ -1355,7 +1561,7 @@ class PythonRunner:
                 first = min([node.lineno, *(mark.lineno for mark in node.decorator_list)])
                 self.sources[node.name] = "\n".join(lines[first - 1:node.end_lineno]) + "\n"
 
-    def run(self, code):
+    def run(self, code, is_expression):
         """Runs a cell; its value, and whether it has one."""
         namespace = self.namespace
         namespace.pop(VALUE_NAME, None)
@@ -1363,13 +1569,13 @@ class PythonRunner:
         try:
             try:
                 worker.shield = 0
+                value = eval(code, namespace)
                 if code.co_flags & inspect.CO_COROUTINE:
-                    self.complete(eval(code, namespace))
-                else:
-                    exec(code, namespace)
-                if VALUE_NAME not in namespace:
-                    return None, False
-                value = namespace.pop(VALUE_NAME)
+                    value = self.complete(value)
+                if not is_expression:
+                    if VALUE_NAME not in namespace:
+                        return None, False
+                    value = namespace.pop(VALUE_NAME)
                 if isinstance(value, (types.CoroutineType, Awaited)):
                     value = self.complete(value)
                 return value, True
@@ -2057,7 +2263,7 @@ class ShellRunner:
         return answer
 
     def interrupt(self, level):
-        """From the reader or the pump, under `state_lock`: ends what the shell runs, and lets the shell go on."""
+        """Under `state_lock`: ends what the shell runs, and lets the shell go on."""
         shell, worker = self.child.pid, self.worker
         # The shell first: it gives up what it does only if it was interrupted by the time its child dies of the same.
         _signal(shell, signal.SIGINT)
