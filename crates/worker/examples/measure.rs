@@ -19,7 +19,7 @@ async fn start() -> Outcome<(Session, Events)> {
 
 /// Runs code to its end; the bytes it wrote.
 async fn run(session: &Session, events: &mut Events, code: &str) -> Outcome<usize> {
-    session.execute(Execute::new("x", code)).await?;
+    session.execute(Execute::new("x", code))?;
     let mut bytes = 0;
     loop {
         match events.next().await {
@@ -98,7 +98,7 @@ async fn cancels() -> Outcome<()> {
         let mut times = Vec::new();
         for _ in 0..20 {
             let (session, mut events) = start().await?;
-            session.execute(Execute::new("x", code)).await?;
+            session.execute(Execute::new("x", code))?;
             while !matches!(events.next().await, Some(Event::Output { .. }) | None) {}
             let began = Instant::now();
             session.cancel("x", Duration::from_millis(100)).await?;

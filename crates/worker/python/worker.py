@@ -609,6 +609,8 @@ class Worker:
         self.state_lock = threading.Lock()
         self.send_lock = threading.Lock()
         self.read_lock = threading.Lock()
+        self.arrivals = select.poll()
+        self.arrivals.register(self.socket, select.POLLIN)
         self.buffer = bytearray()
         self.unsent = []
         self.busy = False
@@ -762,10 +764,13 @@ class Worker:
             self.end(0)
         self.unsent = []
 
-    def fill(self, flags=0):
+    def fill(self, wait=True):
         """Reads what there is. Ends with the other side."""
+        if wait:
+            # One that waits in `recv` is woken as well when the other side has read what this one wrote.
+            self.arrivals.poll()
         try:
-            data = self.socket.recv(256 * 1024, flags)
+            data = self.socket.recv(256 * 1024, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return
         except OSError:
@@ -811,9 +816,9 @@ class Worker:
 
     # -- reading
 
-    def read(self, flags=0):
+    def read(self, wait):
         """Reads once and takes every message that is whole then. Under `read_lock`."""
-        self.fill(flags)
+        self.fill(wait)
         while (message := self.cut()) is not None:
             self.handle(message)
 
@@ -822,7 +827,7 @@ class Worker:
         with self.read_lock:
             self.busy = self.following = False
             while not self.queued and not self.closing:
-                self.read()
+                self.read(wait=True)
             if self.closing:
                 self.end(0)
             self.busy = True
@@ -845,7 +850,7 @@ class Worker:
             return
         try:
             if self.busy:
-                self.read(socket.MSG_DONTWAIT)
+                self.read(wait=False)
         finally:
             self.read_lock.release()
 

@@ -142,7 +142,6 @@ async fn what_cannot_be_stopped_is_killed_and_the_session_is_said_to_be_lost() {
             bench
                 .session
                 .execute(actum_worker::session::Execute::new("x", "1"))
-                .await
                 .is_err()
         );
     }

@@ -215,7 +215,7 @@ async fn garbage_ends_the_session_with_a_clear_error_and_one_outcome_for_what_ra
     for (name, bytes, expected) in cases {
         let mut bystander = started().await;
         let (session, mut events, mut socket, killed) = started().await;
-        session.execute(Execute::new("x", "1")).await.unwrap();
+        session.execute(Execute::new("x", "1")).unwrap();
         socket.write_all(&bytes).unwrap();
         let (before, reason) = reason(&mut events).await;
         assert_eq!(reason.code(), "WORKER_PROTOCOL", "{name}: {reason}");
@@ -226,7 +226,7 @@ async fn garbage_ends_the_session_with_a_clear_error_and_one_outcome_for_what_ra
             .filter(|event| matches!(event, Event::Finished(_)))
             .count();
         assert_eq!(outcomes, 1, "{name}: {before:?}");
-        assert!(bystander.0.execute(Execute::new("x", "1")).await.is_ok());
+        assert!(bystander.0.execute(Execute::new("x", "1")).is_ok());
         bystander.2.write_all(&frame(&ack())).unwrap();
         assert_eq!(
             bystander.1.next().await,
@@ -238,7 +238,7 @@ async fn garbage_ends_the_session_with_a_clear_error_and_one_outcome_for_what_ra
 #[tokio::test]
 async fn more_output_than_the_credit_ends_the_session() {
     let (session, mut events, mut socket, _killed) = started().await;
-    session.execute(Execute::new("x", "1")).await.unwrap();
+    session.execute(Execute::new("x", "1")).unwrap();
     let writer = std::thread::spawn(move || {
         let mut bytes = frame(&ack());
         for seq in 0_u32.. {

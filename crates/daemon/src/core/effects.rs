@@ -284,14 +284,19 @@ fn arguments(
     Ok((payload, secrets))
 }
 
+/// Whether the arguments of a command can be made without the disk.
+pub(crate) fn is_in_memory(start: &Start) -> bool {
+    let text = start.payload.as_str();
+    !text.contains("$blob") && !text.contains("$redacted")
+}
+
 /// Makes the arguments of a command that is carried out in the runtime: off its threads where the disk is read for
 /// them, and at once where they are in the record, which is what most commands have.
 pub(crate) async fn made(
     start: &Start,
     make: impl FnOnce() -> Result<(Value, Vec<Secret>), Fault> + Send + 'static,
 ) -> Result<(Value, Vec<Secret>), Fault> {
-    let text = start.payload.as_str();
-    if !text.contains("$blob") && !text.contains("$redacted") {
+    if is_in_memory(start) {
         return make();
     }
     match tokio::task::spawn_blocking(make).await {

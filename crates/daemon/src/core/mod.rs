@@ -23,7 +23,7 @@ mod timers;
 mod warm;
 
 pub use crash::CRASH_POINTS;
-pub(crate) use effects::made;
+pub(crate) use effects::{is_in_memory, made};
 pub(crate) use handle::WeakCore;
 pub use handle::{Core, Published, ReplyTo};
 pub use keys::{DataKeys, random_bytes};

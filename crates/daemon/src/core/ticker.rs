@@ -4,6 +4,8 @@ use super::clock::Clocks;
 use super::thread::Msg;
 use actum_kernel::State;
 use actum_model::limits::CLOCK_JUMP_MS_MAX;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
@@ -38,6 +40,13 @@ impl Due {
             // Only a calendar timer needs it, and it changes with every record.
             last: calendar.map_or((0, 0), |_| (state.at, state.elapsed)),
         }
+    }
+
+    /// Whether the task must be woken: it sleeps until the run time `planned` at the latest and looks again then. Every
+    /// command brings a limit that nearly always comes too late to matter.
+    fn wakes(&self, before: &Due, planned: u64) -> bool {
+        let sooner = self.elapsed.is_some_and(|due| due < planned);
+        sooner || (self.expiry, self.calendar, self.last) != (before.expiry, before.calendar, before.last)
     }
 
     /// How long until something wants a tick, and whether the wall clock must be read again before.
@@ -75,6 +84,8 @@ impl Due {
 /// Tells the ticking task what is due next.
 pub(crate) struct Ticker {
     due: watch::Sender<Due>,
+    /// Run time of the limit that the task sleeps for.
+    planned: Arc<AtomicU64>,
 }
 
 impl Ticker {
@@ -86,41 +97,53 @@ impl Ticker {
         elapsed_base: u64,
     ) -> Ticker {
         let (due, changes) = watch::channel(Due::default());
-        runtime.spawn(run(changes, inbox, clocks, elapsed_base));
-        Ticker { due }
+        let planned = Arc::new(AtomicU64::new(u64::MAX));
+        runtime.spawn(run(changes, Arc::clone(&planned), inbox, clocks, elapsed_base));
+        Ticker { due, planned }
     }
 
     pub(crate) fn set(&self, next: Due) {
         self.due.send_if_modified(|due| {
-            let changed = *due != next;
+            let wakes = next.wakes(due, self.planned.load(Ordering::Acquire));
             *due = next;
-            changed
+            wakes
         });
     }
 }
 
-async fn run(mut due: watch::Receiver<Due>, inbox: mpsc::WeakSender<Msg>, clocks: Clocks, elapsed_base: u64) {
-    let mut paused = false;
+async fn run(
+    mut due: watch::Receiver<Due>,
+    planned: Arc<AtomicU64>,
+    inbox: mpsc::WeakSender<Msg>,
+    clocks: Clocks,
+    elapsed_base: u64,
+) {
+    let mut ticked = None;
     loop {
-        let next = *due.borrow_and_update();
+        let next = {
+            // Planned while it is held, so that nothing sooner comes in between unseen.
+            let next = due.borrow_and_update();
+            planned.store(next.elapsed.unwrap_or(u64::MAX), Ordering::Release);
+            *next
+        };
+        let paused = ticked == Some(next);
         let elapsed = elapsed_base.saturating_add(clocks.monotonic_ms());
         let (wait, only_look) = next.wait(clocks.wall_ms(), elapsed, paused);
         tokio::select! {
             () = sleep(wait) => {
-                if only_look {
+                if only_look || *due.borrow() != next {
                     continue;
                 }
                 let Some(inbox) = inbox.upgrade() else { return };
                 if inbox.send(Msg::Tick).await.is_err() {
                     return;
                 }
-                paused = true;
+                ticked = Some(next);
             }
             changed = due.changed() => {
                 if changed.is_err() {
                     return;
                 }
-                paused = false;
             }
         }
     }
@@ -180,6 +203,20 @@ mod tests {
             (millis(hour - CLOCK_JUMP_MS_MAX), true)
         );
         assert_eq!(calendar(10_000).wait(START, 1000, false), (millis(500), true));
+    }
+
+    #[test]
+    fn only_what_is_sooner_than_the_plan_wakes() {
+        let limit = |elapsed| Due {
+            elapsed,
+            ..Due::default()
+        };
+        assert!(limit(Some(1500)).wakes(&limit(None), u64::MAX));
+        assert!(limit(Some(1499)).wakes(&limit(Some(9000)), 1500));
+        assert!(!limit(Some(1500)).wakes(&limit(None), 1500));
+        assert!(!limit(Some(9000)).wakes(&limit(Some(1500)), 1500));
+        assert!(!limit(None).wakes(&limit(Some(1500)), 1500));
+        assert!(calendar(300).wakes(&limit(None), 1500));
     }
 
     #[test]

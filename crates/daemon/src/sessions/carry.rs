@@ -1,9 +1,9 @@
 //! Carrying out one command of a session: code, a checkpoint, a restore, a reset.
 
-use super::live::{Begin, Live, read, tell_ended, tell_started};
+use super::live::{Execution, Live, read, tell_ended, tell_started};
 use super::start::{Order, Workers};
-use super::{Inner, Key, failed, outcome, pool};
-use crate::core::made;
+use super::{Inner, Key, Owed, failed, pool};
+use crate::core::{is_in_memory, made};
 use crate::redact::{OutputGuard, Secret};
 use actum_engine::Start;
 use actum_kernel::Session as Row;
@@ -23,25 +23,26 @@ type Started = (Arc<Live>, Option<Value>);
 /// Where the stop of a command is asked for.
 type Stop = watch::Receiver<Option<Duration>>;
 
-/// Carries a command out and says what came of it.
+/// Carries a command out, and pays what it is owed.
 pub(super) async fn carry(
     inner: Arc<Inner>,
     key: Key,
     start: Start,
     make: impl FnOnce() -> Result<(Value, Vec<Secret>), Fault> + Send + 'static,
     stop: Stop,
-) -> Settlement {
+    owed: Owed,
+) {
     let (arguments, secrets) = match made(&start, make).await {
         Ok(made) => made,
-        Err(fault) => return failed(fault),
+        Err(fault) => return owed.pay(failed(fault)),
     };
     let done = match start.identity.kind.as_str() {
         "session.reset" => reset(&inner, &key).await,
         "session.checkpoint" => checkpoint(&inner, &key, &start, stop.clone()).await,
         "session.restore" => restore(&inner, &key, &start, &arguments, stop.clone()).await,
-        _ => return run(&inner, &key, &start, &arguments, &secrets, stop).await,
+        _ => return run(&inner, &key, &start, &arguments, &secrets, stop, owed).await,
     };
-    match done {
+    owed.pay(match done {
         // It was asked to stop, and it did: whatever its worker said last is not why.
         Err(_) if stop.borrow().is_some() => stopped(),
         Ok(data) => Settlement {
@@ -50,7 +51,17 @@ pub(super) async fn carry(
             fault: None,
         },
         Err(fault) => failed(fault),
+    });
+}
+
+/// The process that code can be handed to at once: it is there, and so are the arguments.
+pub(super) fn ready(inner: &Inner, key: &Key, start: &Start) -> Option<Arc<Live>> {
+    if start.identity.kind.as_str() != "code.run" || !is_in_memory(start) {
+        return None;
     }
+    let generation = start.session.as_ref()?.generation;
+    let live = inner.live().get(key).cloned();
+    live.filter(|live| live.generation == generation)
 }
 
 async fn run(
@@ -60,42 +71,38 @@ async fn run(
     arguments: &Value,
     secrets: &[Secret],
     mut stop: Stop,
-) -> Settlement {
-    let (live, sandbox) = match live_unless_stopped(inner, key, start, &mut stop).await {
-        Some(Ok(started)) => started,
-        Some(Err(fault)) => return failed(fault),
-        None => return stopped(),
-    };
+    owed: Owed,
+) {
+    match live_unless_stopped(inner, key, start, &mut stop).await {
+        Some(Ok((live, sandbox))) => hand_over(&live, start, arguments, secrets, sandbox, owed),
+        Some(Err(fault)) => owed.pay(failed(fault)),
+        None => owed.pay(stopped()),
+    }
+}
+
+/// Hands code to its worker. What becomes of it is settled by whoever reads the worker's events.
+pub(super) fn hand_over(
+    live: &Arc<Live>,
+    start: &Start,
+    arguments: &Value,
+    secrets: &[Secret],
+    sandbox: Option<Value>,
+    owed: Owed,
+) {
+    if !owed.becomes_code() {
+        return owed.pay(stopped());
+    }
+    let inner = Arc::clone(owed.inner());
     let guard = OutputGuard::new(secrets, &inner.sink.rules);
     let id = start.identity.public_id().to_string();
-    let mut ended = live.begin(
-        inner,
-        Begin {
-            id: id.clone(),
-            seq: start.seq,
-            caller: start.caller.clone(),
-            session: key.1.clone(),
-            guard: guard.clone(),
-        },
-    );
-    if let Err(error) = live.session.execute(execute(id.clone(), arguments)).await {
-        live.give_up(&id);
-        return failed(refused(&error));
+    let execution = Execution::new(start.caller.clone(), guard, sandbox, owed);
+    live.begin(id.clone(), execution);
+    if let Err(error) = live.session.execute(execute(id.clone(), arguments)) {
+        return live.give_up(&id, failed(refused(&error)));
     }
-    let (ended, by_stop) = tokio::select! {
-        biased;
-        ended = &mut ended => (ended, false),
-        grace = asked(&mut stop) => {
-            let _over = live.session.cancel(&id, grace).await;
-            (ended.await, true)
-        }
-    };
-    match ended {
-        Ok(ended) => outcome::settle(&inner.sink, ended, &guard, sandbox, by_stop).await,
-        Err(_) => failed(Fault::new(
-            ErrorCode::SessionLost,
-            "the session ended while it ran",
-        )),
+    // A stop that came before the worker knew of it met nothing.
+    if let Some(grace) = inner.stopped(start.seq) {
+        inner.cancel(Arc::clone(live), id, grace);
     }
 }
 

@@ -3,21 +3,20 @@
 //! One task reads the events in order. While output waits for somebody to take it, the task waits, and with it the
 //! worker that writes: nothing is kept without bound.
 
-use super::{Inner, Key, calls, outcome, pool};
+use super::{Inner, Key, Owed, calls, outcome, pool};
 use crate::core::Msg;
-use crate::output::{Capture, Captured, Shown, Stream, WorkEvent};
+use crate::output::{Capture, Shown, Stream, WorkEvent};
 use crate::redact::OutputGuard;
 use actum_model::hash::Hash;
 use actum_model::ids::SessionId;
 use actum_model::worker::{WorkerChange, WorkerNews};
-use actum_model::{Caller, Json};
+use actum_model::{Caller, Json, Settlement};
 use actum_worker::protocol;
-use actum_worker::session::{EndReason, Event, Events, Heartbeat, Outcome, Session};
+use actum_worker::session::{EndReason, Ending, Event, Events, Heartbeat, Outcome, Session};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 /// Bundles of one execution that are kept with its result; later ones are live only.
@@ -40,10 +39,8 @@ pub(super) struct Live {
 }
 
 /// Code that runs, as its worker's events find it.
-struct Execution {
-    seq: u64,
+pub(super) struct Execution {
     caller: Caller,
-    session: SessionId,
     guard: OutputGuard,
     stdout: Capture,
     stderr: Capture,
@@ -53,25 +50,43 @@ struct Execution {
     displays_dropped: u64,
     /// Calls made and lines asked for so far.
     asked: BTreeMap<String, u64>,
-    done: oneshot::Sender<Ended>,
+    /// The cage, where the process was started for this.
+    sandbox: Option<Value>,
+    owed: Owed,
 }
 
-/// What is known of an execution that came to its end.
-pub(super) struct Ended {
-    pub(super) outcome: Outcome,
-    pub(super) stdout: Captured,
-    pub(super) stderr: Captured,
-    pub(super) displays: Vec<Value>,
-    pub(super) displays_dropped: u64,
-}
+impl Execution {
+    pub(super) fn new(caller: Caller, guard: OutputGuard, sandbox: Option<Value>, owed: Owed) -> Execution {
+        let capture = |stream| Capture::new(owed.inner().sink.clone(), owed.seq(), stream, guard.clone());
+        Execution {
+            caller,
+            stdout: capture(Stream::Stdout),
+            stderr: capture(Stream::Stderr),
+            guard,
+            displays: Vec::new(),
+            display_bytes: 0,
+            displays_dropped: 0,
+            asked: BTreeMap::new(),
+            sandbox,
+            owed,
+        }
+    }
 
-/// What an execution is begun with.
-pub(super) struct Begin {
-    pub(super) id: String,
-    pub(super) seq: u64,
-    pub(super) caller: Caller,
-    pub(super) session: SessionId,
-    pub(super) guard: OutputGuard,
+    /// Settles its command by how it ended.
+    async fn end(self, outcome: Outcome) {
+        let ended = outcome::Ended {
+            outcome,
+            stdout: self.stdout.finish(pending()).await,
+            stderr: self.stderr.finish(pending()).await,
+            displays: self.displays,
+            displays_dropped: self.displays_dropped,
+            sandbox: self.sandbox,
+        };
+        let inner = self.owed.inner();
+        let by_stop = inner.stopped(self.owed.seq()).is_some();
+        let settlement = outcome::settle(&inner.sink, ended, &self.guard, by_stop).await;
+        self.owed.pay(settlement);
+    }
 }
 
 impl Live {
@@ -92,29 +107,16 @@ impl Live {
     }
 
     /// Makes a place for the events of an execution, before the worker hears of it.
-    pub(super) fn begin(&self, inner: &Inner, begin: Begin) -> oneshot::Receiver<Ended> {
-        let (done, ended) = oneshot::channel();
-        let capture = |stream| Capture::new(inner.sink.clone(), begin.seq, stream, begin.guard.clone());
-        let execution = Execution {
-            seq: begin.seq,
-            caller: begin.caller,
-            session: begin.session,
-            stdout: capture(Stream::Stdout),
-            stderr: capture(Stream::Stderr),
-            guard: begin.guard,
-            displays: Vec::new(),
-            display_bytes: 0,
-            displays_dropped: 0,
-            asked: BTreeMap::new(),
-            done,
-        };
-        self.executions().insert(begin.id, execution);
-        ended
+    pub(super) fn begin(&self, id: String, execution: Execution) {
+        self.executions().insert(id, execution);
     }
 
-    /// The worker did not take an execution.
-    pub(super) fn give_up(&self, id: &str) {
-        self.executions().remove(id);
+    /// The worker did not take an execution: its command is settled so, unless it was already.
+    pub(super) fn give_up(&self, id: &str, settlement: Settlement) {
+        let found = self.executions().remove(id);
+        if let Some(execution) = found {
+            execution.owed.pay(settlement);
+        }
     }
 
     fn executions(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Execution>> {
@@ -168,14 +170,14 @@ pub(super) async fn read(inner: Arc<Inner>, key: Key, live: Arc<Live>, mut event
                     current = found.map(|execution| (id.clone(), execution));
                 }
                 if let Some((_, running)) = &mut current {
-                    take(&inner, &live, &id, running, other).await;
+                    take(&inner, &key.1, &live, &id, running, other).await;
                 }
             }
         }
     }
     put_back(&live, current.take());
-    // Nobody answers any more: whoever waits for an execution learns it by the closed channel.
-    live.executions().clear();
+    // Nobody answers any more. What is still there is settled as lost when it is dropped, after the lock.
+    let _left = std::mem::take(&mut *live.executions());
 }
 
 async fn until(due: Option<Instant>) {
@@ -214,7 +216,19 @@ fn execution_of(event: &Event) -> Option<String> {
     }
 }
 
-async fn take(inner: &Arc<Inner>, live: &Arc<Live>, id: &str, running: &mut Execution, event: Event) {
+async fn take(
+    inner: &Arc<Inner>,
+    session: &SessionId,
+    live: &Arc<Live>,
+    id: &str,
+    running: &mut Execution,
+    event: Event,
+) {
+    let from = |running: &Execution| calls::From {
+        id: id.to_owned(),
+        caller: running.caller.clone(),
+        session: session.clone(),
+    };
     match event {
         Event::Output { stream, data, .. } => {
             let capture = match stream {
@@ -237,7 +251,7 @@ async fn take(inner: &Arc<Inner>, live: &Arc<Live>, id: &str, running: &mut Exec
                 running.displays_dropped += 1;
             }
             inner.sink.tell(WorkEvent::Shown {
-                seq: running.seq,
+                seq: running.owed.seq(),
                 shown: Shown::Display(bundle),
             });
         }
@@ -246,7 +260,7 @@ async fn take(inner: &Arc<Inner>, live: &Arc<Live>, id: &str, running: &mut Exec
         } => {
             let text = text.map(|text| running.guard.text(&text));
             inner.sink.tell(WorkEvent::Shown {
-                seq: running.seq,
+                seq: running.owed.seq(),
                 shown: Shown::Progress(json!({"step": step, "total": total, "text": text})),
             });
         }
@@ -259,32 +273,22 @@ async fn take(inner: &Arc<Inner>, live: &Arc<Live>, id: &str, running: &mut Exec
             flush(running).await;
             let number = running.asked.entry("input".to_owned()).or_default();
             *number += 1;
-            let from = calls::From {
-                id: id.to_owned(),
-                caller: running.caller.clone(),
-                session: running.session.clone(),
-            };
             let ask = calls::Input {
                 request,
+                number: *number,
                 prompt: running.guard.text(&prompt),
                 deadline_ms,
-                number: *number,
             };
-            inner
-                .runtime
-                .spawn(calls::input(Arc::clone(inner), Arc::clone(live), from, ask));
+            let (inner, live) = (Arc::clone(inner), Arc::clone(live));
+            let runtime = inner.runtime.clone();
+            runtime.spawn(calls::input(inner, live, from(running), ask));
         }
         Event::CapabilityRequest(request) => {
             let number = running.asked.entry(request.capability.clone()).or_default();
             *number += 1;
-            let from = calls::From {
-                id: id.to_owned(),
-                caller: running.caller.clone(),
-                session: running.session.clone(),
-            };
             let (inner, live, number) = (Arc::clone(inner), Arc::clone(live), *number);
             let runtime = inner.runtime.clone();
-            runtime.spawn(calls::capability(inner, live, from, request, number));
+            runtime.spawn(calls::capability(inner, live, from(running), request, number));
         }
         _ => {}
     }
@@ -306,20 +310,13 @@ async fn finish(
     };
     // The session is told to be lost before its command ends, so that nothing is started in between.
     if !outcome.session_kept
-        && let actum_worker::session::Ending::Lost(reason) = &outcome.ending
+        && let Ending::Lost(reason) = &outcome.ending
     {
         tell_ended(inner, key, live, reason).await;
     }
-    let Some(running) = running else { return };
-    let ended = Ended {
-        outcome,
-        stdout: running.stdout.finish(pending()).await,
-        stderr: running.stderr.finish(pending()).await,
-        displays: running.displays,
-        displays_dropped: running.displays_dropped,
-    };
-    // Whoever waited is gone only when the daemon ends.
-    let _nobody = running.done.send(ended);
+    if let Some(running) = running {
+        running.end(outcome).await;
+    }
 }
 
 /// Tells the kernel that the process is gone, once, and forgets it.

@@ -8,6 +8,7 @@ mod calls;
 mod carry;
 mod live;
 mod outcome;
+mod owed;
 mod place;
 mod pool;
 mod start;
@@ -23,6 +24,7 @@ use actum_model::effect::SettledAs;
 use actum_model::ids::{SessionId, Tenant};
 use actum_model::{ErrorCode, Fault, Settlement, limits};
 use live::Live;
+use owed::Owed;
 use pool::{Sort, Warmed};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -59,7 +61,18 @@ struct Running {
     key: Key,
     /// The id its worker knows it by.
     id: String,
-    stop: watch::Sender<Option<Duration>>,
+    stage: Stage,
+}
+
+/// Who is told when a command is to stop.
+enum Stage {
+    /// Its task, which waits for a process or asks one for something.
+    Task(watch::Sender<Option<Duration>>),
+    /// Its worker, which has its code.
+    Code {
+        /// With which grace time it was told.
+        stopped: Option<Duration>,
+    },
 }
 
 impl Sessions {
@@ -100,23 +113,27 @@ impl Sessions {
         let running = Running {
             key: key.clone(),
             id: start.identity.public_id().to_string(),
-            stop,
+            stage: Stage::Task(stop),
         };
-        let seq = start.seq;
-        self.inner.running().insert(seq, running);
-        let inner = Arc::clone(&self.inner);
-        let runtime = inner.runtime.clone();
-        runtime.spawn(async move {
-            let carried = tokio::spawn(carry::carry(Arc::clone(&inner), key, start, make, stopped));
-            let settlement = carried.await.unwrap_or_else(|error| {
-                failed(Fault::new(
-                    ErrorCode::Internal,
-                    format!("a command of a session was lost: {error}"),
-                ))
-            });
-            inner.running().remove(&seq);
-            inner.sink.settle(seq, settlement);
-        });
+        let (inner, seq) = (&self.inner, start.seq);
+        inner.running().insert(seq, running);
+        let owed = Owed::new(inner, seq);
+        // Code for a process that is there needs no task: each hand-over between threads takes as long as short code.
+        match carry::ready(inner, &key, &start) {
+            Some(live) => match make() {
+                Ok((arguments, secrets)) => {
+                    carry::hand_over(&live, &start, &arguments, &secrets, None, owed);
+                }
+                Err(fault) => owed.pay(failed(fault)),
+            },
+            None => {
+                drop(
+                    inner
+                        .runtime
+                        .spawn(carry::carry(Arc::clone(inner), key, start, make, stopped, owed)),
+                )
+            }
+        }
     }
 
     /// A session of this kind was asked for: a process for it is made ready.
@@ -137,8 +154,14 @@ impl Sessions {
 
     /// Stops a command. A number that is not carried out is ignored: its settlement is on its way.
     pub(crate) fn stop(&self, seq: u64, grace: Duration) {
-        if let Some(running) = self.inner.running().get(&seq) {
-            running.stop.send_replace(Some(grace));
+        let told = self
+            .inner
+            .running()
+            .get_mut(&seq)
+            .and_then(|running| running.stop(grace));
+        let Some((key, id)) = told else { return };
+        if let Some(live) = self.inner.live().get(&key).cloned() {
+            self.inner.cancel(live, id, grace);
         }
     }
 
@@ -180,10 +203,9 @@ impl Sessions {
 
     /// Ends every process and returns when they have ended.
     pub(crate) async fn close(&self) {
-        for running in self.inner.running().values() {
-            running
-                .stop
-                .send_replace(Some(Duration::from_millis(limits::STOP_GRACE_MS)));
+        for running in self.inner.running().values_mut() {
+            // Code ends with its process, a moment later.
+            let _worker = running.stop(Duration::from_millis(limits::STOP_GRACE_MS));
         }
         let all: Vec<Arc<Live>> = std::mem::take(&mut *self.inner.live()).into_values().collect();
         let leaving = all.iter().map(|live| live.session.shutdown());
@@ -208,7 +230,38 @@ impl Sessions {
     }
 }
 
+impl Running {
+    /// Notes the stop. With code at a worker, it gives the session and the id that the worker is to be told.
+    fn stop(&mut self, grace: Duration) -> Option<(Key, String)> {
+        match &mut self.stage {
+            Stage::Task(stop) => {
+                stop.send_replace(Some(grace));
+                None
+            }
+            Stage::Code { stopped } => {
+                *stopped = Some(grace);
+                Some((self.key.clone(), self.id.clone()))
+            }
+        }
+    }
+}
+
 impl Inner {
+    /// Asks the worker of a session to stop an execution.
+    fn cancel(&self, live: Arc<Live>, id: String, grace: Duration) {
+        self.runtime.spawn(async move {
+            let _ended = live.session.cancel(&id, grace).await;
+        });
+    }
+
+    /// The grace time, if the worker of a command was asked to stop it.
+    fn stopped(&self, seq: u64) -> Option<Duration> {
+        match self.running().get(&seq)?.stage {
+            Stage::Code { stopped } => stopped,
+            Stage::Task(_) => None,
+        }
+    }
+
     fn live(&self) -> MutexGuard<'_, BTreeMap<Key, Arc<Live>>> {
         // Every change is one insertion or removal, so the map is whole even after a panic.
         self.live.lock().unwrap_or_else(PoisonError::into_inner)

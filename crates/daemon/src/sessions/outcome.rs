@@ -1,7 +1,6 @@
 //! From how an execution ended to the settlement of its command. Everything in it is redacted.
 
-use super::live::Ended;
-use crate::output::{Sink, shape};
+use crate::output::{Captured, Sink, shape};
 use crate::redact::OutputGuard;
 use actum_model::effect::SettledAs;
 use actum_model::limits::INLINE_BYTES_MAX;
@@ -12,14 +11,19 @@ use base64::Engine;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
+/// What is known of an execution that came to its end.
+pub(super) struct Ended {
+    pub(super) outcome: Outcome,
+    pub(super) stdout: Captured,
+    pub(super) stderr: Captured,
+    pub(super) displays: Vec<Value>,
+    pub(super) displays_dropped: u64,
+    /// The cage, where the process was started for it.
+    pub(super) sandbox: Option<Value>,
+}
+
 /// What became of a command that ran code. `by_stop`: its stop was asked for.
-pub(super) async fn settle(
-    sink: &Sink,
-    ended: Ended,
-    guard: &OutputGuard,
-    sandbox: Option<Value>,
-    by_stop: bool,
-) -> Settlement {
+pub(super) async fn settle(sink: &Sink, ended: Ended, guard: &OutputGuard, by_stop: bool) -> Settlement {
     let mut data = Map::new();
     let (settled, fault) = told(&ended.outcome, guard, by_stop, &mut data);
     if let Some(value) = data.remove("value") {
@@ -51,7 +55,7 @@ pub(super) async fn settle(
     if ended.displays_dropped > 0 {
         data.insert("displaysDropped".into(), ended.displays_dropped.into());
     }
-    if let Some(sandbox) = sandbox {
+    if let Some(sandbox) = ended.sandbox {
         data.insert("sandbox".into(), sandbox);
     }
     Settlement {

@@ -3,10 +3,11 @@
 
 use super::Options;
 use super::book::{Book, Reply, Step};
+use super::desk::Desk;
 use super::event::{Booked, Cost, Event, Events, Taken};
 use super::hello;
 use super::outcome::{EndReason, Ending, Outcome, SessionError};
-use crate::limits::{LAST_WORDS, UNSENT_BYTES_MAX};
+use crate::limits::LAST_WORDS;
 use crate::process::{Boxed, End, Process, Running};
 use crate::protocol::{FrameBuffer, ProtocolError, Stream, ToWorker, WorkerHello, decode, encode};
 use std::collections::BTreeMap;
@@ -16,21 +17,13 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 /// What a handle asks of the task.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Queue an execution.
-    Execute {
-        id: String,
-        frame: Vec<u8>,
-        reply: oneshot::Sender<Result<(), SessionError>>,
-    },
     /// Queue a checkpoint or a restore.
     Request {
         id: String,
@@ -67,13 +60,11 @@ pub(super) enum Command {
 
 /// Everything one session holds.
 pub(super) struct Driver {
-    read: OwnedReadHalf,
-    write: OwnedWriteHalf,
+    desk: Arc<Desk>,
+    socket: Arc<UnixStream>,
     buffer: FrameBuffer,
-    unsent: Vec<u8>,
     process: Box<dyn Process>,
     ended: Boxed<End>,
-    book: Book,
     outbox: mpsc::UnboundedSender<(Event, Cost)>,
     taken: Arc<Taken>,
     answers: BTreeMap<String, oneshot::Sender<Result<Reply, SessionError>>>,
@@ -100,7 +91,7 @@ impl Driver {
             Ok(introduced) => introduced,
             Err(reason) => return Err(give_up(process, ended, reason).await),
         };
-        let (read, write) = socket.into_split();
+        let socket = Arc::new(socket);
         let (outbox, inbox) = mpsc::unbounded_channel();
         let taken = Arc::new(Taken::default());
         let events = Events {
@@ -108,13 +99,11 @@ impl Driver {
             taken: Arc::clone(&taken),
         };
         let driver = Driver {
-            read,
-            write,
+            desk: Arc::new(Desk::new(Arc::clone(&socket), Book::new(&options.windows))),
+            socket,
             buffer,
-            unsent: Vec::new(),
             process,
             ended,
-            book: Book::new(&options.windows),
             outbox,
             taken,
             answers: BTreeMap::new(),
@@ -123,6 +112,11 @@ impl Driver {
             options,
         };
         Ok((driver, worker, events))
+    }
+
+    /// What handles share with this task.
+    pub(super) fn desk(&self) -> Arc<Desk> {
+        Arc::clone(&self.desk)
     }
 
     /// Drives the session to its end.
@@ -139,22 +133,28 @@ impl Driver {
     async fn drive(&mut self, inbox: &mut mpsc::UnboundedReceiver<Command>) -> EndReason {
         loop {
             let deadline = self.deadline();
-            let taken = Arc::clone(&self.taken);
+            let (taken, desk, socket) = (
+                Arc::clone(&self.taken),
+                Arc::clone(&self.desk),
+                Arc::clone(&self.socket),
+            );
             let step = tokio::select! {
                 command = inbox.recv() => self.obey(command.unwrap_or(Command::Shutdown { reply: None })),
-                read = self.read.read_buf(self.buffer.space()) => match read {
-                    Ok(0) => return self.closed_by_worker().await,
-                    Ok(_) => self.take_frames(),
+                readable = socket.readable() => match readable.and_then(|()| self.read()) {
+                    Ok(Some(0)) => return self.closed_by_worker().await,
+                    Ok(Some(_)) => self.take_frames(),
+                    Ok(None) => Ok(()),
                     Err(error) => Err(EndReason::Socket(error.to_string())),
                 },
                 end = &mut self.ended => {
                     self.ended = Box::pin(pending());
                     return self.worker_ended(end).await;
                 }
-                writable = self.write.writable(), if !self.unsent.is_empty() => match writable {
-                    Ok(()) => self.flush(),
+                writable = socket.writable(), if desk.has_unsent() => match writable {
+                    Ok(()) => desk.flush(),
                     Err(error) => Err(EndReason::Socket(error.to_string())),
                 },
+                () = desk.changed.notified() => desk.flush(),
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => self.overdue(),
                 () = taken.notify.notified() => self.give_credit(),
             };
@@ -168,55 +168,39 @@ impl Driver {
 
     fn obey(&mut self, command: Command) -> Result<(), EndReason> {
         match command {
-            Command::Execute { id, frame, reply } => {
-                let added = self.admit().and_then(|()| self.book.add_execution(&id));
-                let taken = added.is_ok();
-                let _ = reply.send(added);
-                if taken { self.send(&frame) } else { Ok(()) }
-            }
             Command::Request {
                 id,
                 frame,
                 restore,
                 reply,
-            } => match self.admit().and_then(|()| self.book.add_request(&id, restore)) {
-                Ok(()) => {
-                    self.answers.insert(id, reply);
-                    self.send(&frame)
+            } => {
+                // The answer is read by this task, so it finds who asked.
+                match self.desk.add(&frame, |book| book.add_request(&id, restore)) {
+                    Ok(()) => drop(self.answers.insert(id, reply)),
+                    Err(error) => drop(reply.send(Err(error))),
                 }
-                Err(error) => {
-                    let _ = reply.send(Err(error));
-                    Ok(())
-                }
-            },
+                Ok(())
+            }
             Command::Input { id, frame, reply } => {
-                let waits = self.book.answer_input(&id);
+                let waits = self.desk.book(|book| book.answer_input(&id));
                 self.answer(waits, &frame, reply)
             }
             Command::Answer { id, frame, reply } => {
-                let waits = self.book.answer_capability(&id);
+                let waits = self.desk.book(|book| book.answer_capability(&id));
                 self.answer(waits, &frame, reply)
             }
             Command::Cancel { id, grace, reply } => self.cancel(id, grace, reply),
             Command::Send { frame, reply } => {
                 let _ = reply.send(());
-                self.send(&frame)
+                self.desk.send(&frame)
             }
             Command::Shutdown { reply } => self.leave(reply),
         }
     }
 
-    /// Whether new work is taken.
-    fn admit(&self) -> Result<(), SessionError> {
-        match self.leave_until {
-            Some(_) => Err(SessionError::Ended(EndReason::Closed)),
-            None => Ok(()),
-        }
-    }
-
     fn answer(&mut self, waits: bool, frame: &[u8], reply: oneshot::Sender<bool>) -> Result<(), EndReason> {
         let _ = reply.send(waits);
-        if waits { self.send(frame) } else { Ok(()) }
+        if waits { self.desk.send(frame) } else { Ok(()) }
     }
 
     fn cancel(
@@ -226,8 +210,8 @@ impl Driver {
         reply: oneshot::Sender<bool>,
     ) -> Result<(), EndReason> {
         let open = match grace {
-            Some(_) => self.book.cancel(&id),
-            None => self.book.is_open(&id),
+            Some(_) => self.desk.book(|book| book.cancel(&id)),
+            None => self.desk.book(|book| book.is_open(&id)),
         };
         let _ = reply.send(open);
         if !open {
@@ -256,6 +240,7 @@ impl Driver {
             let _ = reply.send(());
         }
         if self.leave_until.is_none() {
+            self.desk.close();
             self.leave_until = Some(Instant::now() + self.options.shutdown);
             return self.send_message(&ToWorker::Shutdown {});
         }
@@ -264,31 +249,7 @@ impl Driver {
 
     fn send_message(&mut self, message: &ToWorker) -> Result<(), EndReason> {
         let frame = encode(message).map_err(EndReason::Protocol)?;
-        self.send(&frame)
-    }
-
-    fn send(&mut self, frame: &[u8]) -> Result<(), EndReason> {
-        if self.unsent.len() + frame.len() > UNSENT_BYTES_MAX {
-            return Err(EndReason::NotReading);
-        }
-        self.unsent.extend_from_slice(frame);
-        self.flush()
-    }
-
-    /// Writes what can be written now.
-    fn flush(&mut self) -> Result<(), EndReason> {
-        let mut written = 0;
-        while let Some(rest) = self.unsent.get(written..).filter(|rest| !rest.is_empty()) {
-            match self.write.try_write(rest) {
-                Ok(count) => written += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // The worker is gone or going: its end says more than this error.
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => written = self.unsent.len(),
-                Err(error) => return Err(EndReason::Socket(error.to_string())),
-            }
-        }
-        self.unsent.drain(..written);
-        Ok(())
+        self.desk.send(&frame)
     }
 
     fn give_credit(&mut self) -> Result<(), EndReason> {
@@ -302,7 +263,7 @@ impl Driver {
         ] {
             let window = self.options.windows.get(&stream).copied().unwrap_or(0);
             if let Some(bytes) = self.taken.credit(stream, window / 4) {
-                self.book.grant(stream, bytes);
+                self.desk.book(|book| book.grant(stream, bytes));
                 self.send_message(&ToWorker::Credit {
                     stream: name.to_owned(),
                     bytes,
@@ -314,14 +275,20 @@ impl Driver {
 
     // -- from the worker
 
+    /// Reads what there is; nothing if there is nothing.
+    fn read(&mut self) -> io::Result<Option<usize>> {
+        match self.socket.try_read_buf(self.buffer.space()) {
+            Ok(count) => Ok(Some(count)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     fn take_frames(&mut self) -> Result<(), EndReason> {
         while let Some(frame) = self.buffer.next_frame().map_err(EndReason::Protocol)? {
             let message = decode(&frame).map_err(EndReason::Protocol)?;
-            match self
-                .book
-                .take(message, frame.len() as u64)
-                .map_err(EndReason::Protocol)?
-            {
+            let step = self.desk.book(|book| book.take(message, frame.len() as u64));
+            match step.map_err(EndReason::Protocol)? {
                 Step::Tell(event, cost) => self.tell(event, cost)?,
                 Step::Answer(id, reply) => {
                     if let Some(asker) = self.answers.remove(&id) {
@@ -373,12 +340,12 @@ impl Driver {
             .map(|(id, _)| id.clone())
             .collect();
         for id in late {
-            if self.book.is_served(&id) {
+            if self.desk.book(|book| book.is_served(&id)) {
                 return Err(EndReason::CancelOverdue { execution: id });
             }
             // It waits behind another one, which must not be killed for it: its time begins when its turn comes.
             match self.cancels.get_mut(&id) {
-                Some((until, grace)) if self.book.is_open(&id) => {
+                Some((until, grace)) if self.desk.book(|book| book.is_open(&id)) => {
                     *until = now + (*grace).max(Duration::from_millis(100));
                 }
                 _ => {
@@ -424,14 +391,13 @@ impl Driver {
 
     /// Reads what a dead worker had still said.
     async fn last_words(&mut self) -> Result<(), EndReason> {
-        let until = Instant::now() + LAST_WORDS;
-        while let Ok(Ok(count)) =
-            tokio::time::timeout_at(until, self.read.read_buf(self.buffer.space())).await
-        {
-            if count == 0 {
-                break;
+        let (until, socket) = (Instant::now() + LAST_WORDS, Arc::clone(&self.socket));
+        while let Ok(Ok(())) = timeout_at(until, socket.readable()).await {
+            match self.read() {
+                Ok(Some(0)) | Err(_) => break,
+                Ok(Some(_)) => self.take_frames()?,
+                Ok(None) => {}
             }
-            self.take_frames()?;
         }
         Ok(())
     }
@@ -448,7 +414,10 @@ impl Driver {
                 let _ = self.last_words().await;
             }
         }
-        for execution in self.book.open_executions() {
+        // Closed first: what comes after is refused, what came before gets its end here.
+        self.desk.close();
+        self.desk.hang_up();
+        for execution in self.desk.book(Book::open_executions) {
             let outcome = Outcome {
                 execution,
                 ending: Ending::Lost(reason.clone()),

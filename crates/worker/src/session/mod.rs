@@ -4,6 +4,7 @@
 //! and answers none of the questions that code asks.
 
 mod book;
+mod desk;
 mod driver;
 mod event;
 mod hello;
@@ -17,6 +18,7 @@ use crate::process::Running;
 use crate::protocol::{
     Backpressure, CapabilityError, Checkpoint, Restored, Stream, ToWorker, Transaction, WorkerHello, encode,
 };
+use desk::Desk;
 use driver::{Command, Driver};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -89,6 +91,7 @@ impl Execute {
 #[derive(Debug, Clone)]
 pub struct Session {
     commands: mpsc::UnboundedSender<Command>,
+    desk: Arc<Desk>,
     worker: Arc<WorkerHello>,
     taken: Arc<event::Taken>,
     pid: u32,
@@ -102,10 +105,12 @@ pub async fn start(running: Running, options: Options) -> Result<(Session, Event
     let pid = running.process.pid();
     let (driver, worker, events) = Driver::introduce(running, options).await?;
     let (commands, inbox) = mpsc::unbounded_channel();
+    let desk = driver.desk();
     tokio::spawn(driver.run(inbox));
     let taken = Arc::clone(&events.taken);
     let session = Session {
         commands,
+        desk,
         worker: Arc::new(worker),
         taken,
         pid,
@@ -147,11 +152,12 @@ impl Session {
             .any(|offered| offered == capability)
     }
 
-    /// Queues an execution behind those before it. Its outcome comes as [`Event::Finished`], exactly once.
+    /// Queues an execution behind those before it, without waiting. Its outcome comes as [`Event::Finished`], exactly
+    /// once.
     ///
     /// # Errors
     /// It was not taken, and nothing of it will be told.
-    pub async fn execute(&self, execute: Execute) -> Result<(), SessionError> {
+    pub fn execute(&self, execute: Execute) -> Result<(), SessionError> {
         if execute.transaction != Transaction::CommitAlways {
             self.require("transactions")?;
         }
@@ -164,7 +170,7 @@ impl Session {
             transaction: execute.transaction,
         };
         let frame = encode(&message).map_err(SessionError::Refused)?;
-        self.ask(|reply| Command::Execute { id, frame, reply }).await?
+        self.desk.add(&frame, |book| book.add_execution(&id))
     }
 
     /// Answers an [`Event::InputRequest`]; `None` says that there is no more input. `false` if it no longer waits.

@@ -133,7 +133,7 @@ impl Bench {
     pub(crate) async fn send(&mut self, code: &str) -> String {
         self.count += 1;
         let id = format!("e{}", self.count);
-        self.session.execute(Execute::new(&id, code)).await.unwrap();
+        self.session.execute(Execute::new(&id, code)).unwrap();
         id
     }
 
@@ -144,7 +144,7 @@ impl Bench {
 
     pub(crate) async fn execute(&mut self, execute: Execute) -> Told {
         let id = execute.id.clone();
-        self.session.execute(execute).await.unwrap();
+        self.session.execute(execute).unwrap();
         self.finish(&id).await
     }
 

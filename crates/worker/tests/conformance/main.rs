@@ -234,7 +234,7 @@ async fn leaving_is_prompt(mut bench: Bench, words: &'static Words) {
     assert_eq!(bench.end().await, EndReason::Closed);
     bench.session.shutdown().await;
     assert!(matches!(
-        bench.session.execute(Execute::new("late", "")).await,
+        bench.session.execute(Execute::new("late", "")),
         Err(SessionError::Ended(_))
     ));
 }
