@@ -2,12 +2,11 @@
 
 use super::live::{Begin, Live, read, tell_ended, tell_started};
 use super::start::{Order, Workers};
-use super::{Inner, Key, failed, outcome, pool};
+use super::{Inner, Key, outcome, pool};
 use crate::core::made;
 use crate::redact::{OutputGuard, Secret};
 use actum_engine::Start;
 use actum_kernel::Session as Row;
-use actum_model::effect::SettledAs;
 use actum_model::limits::SESSION_PROCESSES_MAX;
 use actum_model::worker::Worker;
 use actum_model::{ErrorCode, Fault, Json, Settlement};
@@ -23,18 +22,15 @@ type Started = (Arc<Live>, Option<Value>);
 /// Where the stop of a command is asked for.
 type Stop = watch::Receiver<Option<Duration>>;
 
-/// Carries a command out and says what came of it.
+/// Carries a command out and says what came of it; what could not be done is a fault.
 pub(super) async fn carry(
     inner: Arc<Inner>,
     key: Key,
     start: Start,
     make: impl FnOnce() -> Result<(Value, Vec<Secret>), Fault> + Send + 'static,
     stop: Stop,
-) -> Settlement {
-    let (arguments, secrets) = match made(&start, make).await {
-        Ok(made) => made,
-        Err(fault) => return failed(fault),
-    };
+) -> Result<Settlement, Fault> {
+    let (arguments, secrets) = made(&start, make).await?;
     let done = match start.identity.kind.as_str() {
         "session.reset" => reset(&inner, &key).await,
         "session.checkpoint" => checkpoint(&inner, &key, &start, stop.clone()).await,
@@ -43,13 +39,8 @@ pub(super) async fn carry(
     };
     match done {
         // It was asked to stop, and it did: whatever its worker said last is not why.
-        Err(_) if stop.borrow().is_some() => stopped(),
-        Ok(data) => Settlement {
-            settled: SettledAs::Succeeded,
-            data: Json::from_value(&data).ok(),
-            fault: None,
-        },
-        Err(fault) => failed(fault),
+        Err(_) if stop.borrow().is_some() => Ok(Settlement::stopped()),
+        done => done.map(|data| Settlement::succeeded(Json::from_value(&data).ok())),
     }
 }
 
@@ -60,11 +51,10 @@ async fn run(
     arguments: &Value,
     secrets: &[Secret],
     mut stop: Stop,
-) -> Settlement {
+) -> Result<Settlement, Fault> {
     let (live, sandbox) = match live_unless_stopped(inner, key, start, &mut stop).await {
-        Some(Ok(started)) => started,
-        Some(Err(fault)) => return failed(fault),
-        None => return stopped(),
+        Some(started) => started?,
+        None => return Ok(Settlement::stopped()),
     };
     let guard = OutputGuard::new(secrets, &inner.sink.rules);
     let id = start.identity.public_id().to_string();
@@ -80,7 +70,7 @@ async fn run(
     );
     if let Err(error) = live.session.execute(execute(id.clone(), arguments)).await {
         live.give_up(&id);
-        return failed(refused(&error));
+        return Err(refused(&error));
     }
     let (ended, by_stop) = tokio::select! {
         biased;
@@ -91,8 +81,8 @@ async fn run(
         }
     };
     match ended {
-        Ok(ended) => outcome::settle(&inner.sink, ended, &guard, sandbox, by_stop).await,
-        Err(_) => failed(Fault::new(
+        Ok(ended) => Ok(outcome::settle(&inner.sink, ended, &guard, sandbox, by_stop).await),
+        Err(_) => Err(Fault::new(
             ErrorCode::SessionLost,
             "the session ended while it ran",
         )),
@@ -105,14 +95,6 @@ async fn asked(stop: &mut Stop) -> Duration {
     match asked {
         Some(grace) => grace,
         None => std::future::pending().await,
-    }
-}
-
-fn stopped() -> Settlement {
-    Settlement {
-        settled: SettledAs::Stopped,
-        data: None,
-        fault: None,
     }
 }
 

@@ -19,7 +19,6 @@ use crate::core::WeakCore;
 use crate::output::Sink;
 use crate::redact::Secret;
 use actum_engine::Start;
-use actum_model::effect::SettledAs;
 use actum_model::ids::{SessionId, Tenant};
 use actum_model::{ErrorCode, Fault, Settlement, limits};
 use live::Live;
@@ -93,7 +92,7 @@ impl Sessions {
     ) {
         let Some(session) = start.identity.session.clone() else {
             let fault = Fault::new(ErrorCode::Internal, "code was started outside a session");
-            return self.inner.sink.settle(start.seq, failed(fault));
+            return self.inner.sink.settle(start.seq, Settlement::failed(fault));
         };
         let key = (start.identity.tenant.clone(), session);
         let (stop, stopped) = watch::channel(None);
@@ -107,13 +106,12 @@ impl Sessions {
         let inner = Arc::clone(&self.inner);
         let runtime = inner.runtime.clone();
         runtime.spawn(async move {
-            let carried = tokio::spawn(carry::carry(Arc::clone(&inner), key, start, make, stopped));
-            let settlement = carried.await.unwrap_or_else(|error| {
-                failed(Fault::new(
-                    ErrorCode::Internal,
-                    format!("a command of a session was lost: {error}"),
-                ))
+            let carrying = carry::carry(Arc::clone(&inner), key, start, make, stopped);
+            let carried = tokio::spawn(carrying).await.unwrap_or_else(|error| {
+                let message = format!("a command of a session was lost: {error}");
+                Err(Fault::new(ErrorCode::Internal, message))
             });
+            let settlement = carried.unwrap_or_else(Settlement::failed);
             inner.running().remove(&seq);
             inner.sink.settle(seq, settlement);
         });
@@ -216,14 +214,5 @@ impl Inner {
 
     fn running(&self) -> MutexGuard<'_, BTreeMap<u64, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A settlement of what was not done.
-fn failed(fault: Fault) -> Settlement {
-    Settlement {
-        settled: SettledAs::Failed,
-        data: None,
-        fault: Some(fault),
     }
 }
