@@ -8,6 +8,7 @@ use anyhow::Result;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
 
 const CONNECTIONS: usize = 64;
 const LANES: usize = 1000;
@@ -69,6 +70,22 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// What connections measured that work since `begun`, each command of each of them.
+    pub(crate) async fn of_all(
+        begun: Instant,
+        connections: Vec<JoinHandle<Result<Vec<Duration>>>>,
+    ) -> Result<Run> {
+        let mut latency = Vec::new();
+        for connection in connections {
+            latency.extend(connection.await??);
+        }
+        Ok(Run {
+            count: latency.len(),
+            took: begun.elapsed(),
+            latency: Spread::new(latency),
+        })
+    }
+
     pub(crate) fn rate(&self) -> f64 {
         self.count as f64 / self.took.as_secs_f64()
     }
@@ -158,15 +175,7 @@ async fn closed_loop(address: SocketAddr, name: &str, count: usize, own_lanes: b
             anyhow::Ok(latency)
         }));
     }
-    let mut latency = Vec::with_capacity(count);
-    for task in tasks {
-        latency.extend(task.await??);
-    }
-    Ok(Run {
-        count: latency.len(),
-        took: begun.elapsed(),
-        latency: Spread::new(latency),
-    })
+    Run::of_all(begun, tasks).await
 }
 
 /// One connection, a thousand lanes, up to [`WINDOW`] commands under way.

@@ -3,14 +3,13 @@
 
 use crate::spread::Spread;
 use crate::table::{Row, Table};
-use actum_sandbox::{Forked, Launcher, Level, SessionSpec, Zygote, ZygoteSpec};
+use actum_sandbox::{Forked, Interpreter, Launcher, Level, SessionSpec, Zygote};
 use anyhow::{Context, Result, anyhow};
 use serde_json::json;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Says one byte and waits for the end.
@@ -49,18 +48,8 @@ pub(super) fn rungs(actum: &Path, scale: f64, table: &mut Table) -> Result<()> {
 }
 
 fn zygote(launcher: &Launcher, require: Level) -> Result<Zygote> {
-    let asked = Command::new("python3")
-        .args([
-            "-I",
-            "-c",
-            "import os,sys;print(os.path.realpath(sys.executable));print(os.path.realpath(sys.base_prefix))",
-        ])
-        .output()?;
-    let text = String::from_utf8(asked.stdout)?;
-    let mut lines = text.lines().map(PathBuf::from);
-    let interpreter = lines.next().context("no python3")?;
-    let mut spec = ZygoteSpec::new(&interpreter, WORKER);
-    spec.runtime = lines.filter(|prefix| !prefix.starts_with("/usr")).collect();
+    let interpreter = Interpreter::find().context("no python3")?;
+    let mut spec = interpreter.zygote(WORKER);
     spec.require = require;
     Zygote::start(launcher, &spec).map_err(|refusal| anyhow!("{refusal}"))
 }

@@ -118,15 +118,7 @@ async fn rewrites(address: SocketAddr, numbers: std::ops::Range<u64>, surface: S
             anyhow::Ok(latency)
         }));
     }
-    let mut latency: Vec<Duration> = Vec::new();
-    for task in tasks {
-        latency.extend(task.await??);
-    }
-    Ok(Run {
-        count: latency.len(),
-        took: begun.elapsed(),
-        latency: Spread::new(latency),
-    })
+    Run::of_all(begun, tasks).await
 }
 
 /// Whether GraphQL answers at all.

@@ -3,6 +3,7 @@
 use actum_client::ClientError;
 use actum_daemon::core::OpenFault;
 use actum_journal::{FileError, OpenError, ReadError, StorageError};
+use actum_model::response::fault_of_json;
 use actum_model::{ErrorCode, Fault};
 use serde_json::Value;
 use std::error::Error;
@@ -149,27 +150,7 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 
 /// The fault in a response of the wire, if it has one.
 pub(crate) fn fault_of(response: &Value) -> Option<Fault> {
-    let error = response.get("error")?;
-    let text = |name: &str| error.get(name).and_then(Value::as_str);
-    let code = text("code")?;
-    let message = text("message").unwrap_or_default();
-    let known = ErrorCode::ALL
-        .iter()
-        .copied()
-        .find(|known| known.as_str() == code);
-    let fault = match known {
-        Some(known) => Fault::new(known, message),
-        // A daemon of a later version may have more codes.
-        None => Fault::new(ErrorCode::Internal, format!("{code}: {message}")),
-    };
-    let fault = match text("hint") {
-        Some(hint) => fault.with_hint(hint),
-        None => fault,
-    };
-    Some(match error.get("details") {
-        Some(details) => fault.with_details(details),
-        None => fault,
-    })
+    response.get("error").and_then(fault_of_json)
 }
 
 #[cfg(test)]

@@ -39,6 +39,15 @@ impl Remote {
         data_of(self.submit(&json!({"type": kind, "payload": payload})).await?)
     }
 
+    /// The same for a kind that lists: `limit` rows, behind the one that `after` names.
+    pub(crate) async fn page(&self, kind: &str, limit: u64, after: Option<&str>) -> Result<Value, Failure> {
+        let mut payload = json!({"limit": limit});
+        if let (Some(after), Value::Object(members)) = (after, &mut payload) {
+            members.insert("after".into(), after.into());
+        }
+        self.read(kind, payload).await
+    }
+
     /// The same for a kind that names a session.
     pub(crate) async fn read_session(&self, kind: &str, session: &str) -> Result<Value, Failure> {
         data_of(

@@ -1,7 +1,9 @@
 //! Tables and aligned pairs for people: no frames, two spaces between columns.
 
+use crate::failure::Failure;
 use crate::print::Out;
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Cell, Color, ContentArrangement, Row, Table, presets};
+use serde_json::Value;
 
 /// In a narrower window folded columns are unreadable, and the terminal's own folding is better.
 const FOLD_WIDTH_MIN: u16 = 72;
@@ -37,6 +39,34 @@ pub(crate) fn lines(out: &Out, table: &Table) -> Vec<String> {
         .map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end().to_owned());
     let names = lines.next().map(|names| out.paint.dim(names));
     names.into_iter().chain(lines).collect()
+}
+
+/// Writes one page of a listing whose rows stand in the member `rows`: a table, or `none` where there is no row; then
+/// where the next page begins. For programs, the page as it is.
+pub(crate) fn page<R: Into<Row>>(
+    out: &Out,
+    page: &Value,
+    rows: &str,
+    none: &str,
+    mut table: Table,
+    row: impl Fn(&Value) -> R,
+) -> Result<(), Failure> {
+    if !out.human() {
+        return out.json_rows(page, rows);
+    }
+    let listed = page.get(rows).and_then(Value::as_array);
+    let Some(listed) = listed.filter(|listed| !listed.is_empty()) else {
+        out.say(none);
+        return Ok(());
+    };
+    table.add_rows(listed.iter().map(row));
+    lines(out, &table)
+        .into_iter()
+        .try_for_each(|line| out.line(line))?;
+    if let Some(next) = page.get("nextCursor").and_then(Value::as_str) {
+        out.say(format_args!("there are more: --after {next}"));
+    }
+    Ok(())
 }
 
 /// A cell with an outcome or state in its colour.

@@ -6,7 +6,7 @@ use crate::door::Job;
 use crate::sessions::{Place, Places};
 use actum_engine::Start;
 use actum_model::worker::Sandbox;
-use actum_model::{ErrorCode, Fault, Json};
+use actum_model::{ErrorCode, Fault};
 use actum_provider::Grants;
 use actum_sandbox::{Access, Enforced, HOME, Launcher, Level, Mount, Profile, Refusal, Spec, environment};
 use serde_json::{Value, json};
@@ -62,7 +62,7 @@ impl Cages {
             return Err(Fault::new(ErrorCode::SessionNotFound, message));
         };
         let key = (identity.tenant.clone(), id.clone());
-        let spec = session.spec.as_ref().map_or(Value::Null, Json::to_value);
+        let spec = session.spec_value();
         let place = self
             .places
             .of_program(&key, session.generation, &spec, job.cwd.as_deref())?;

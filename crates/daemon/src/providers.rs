@@ -88,14 +88,16 @@ impl Providers {
         let inner = Arc::clone(&self.inner);
         let runtime = inner.runtime.clone();
         runtime.spawn(async move {
-            let carried = tokio::spawn(carry(Arc::clone(&inner), start, moment, make, stop));
-            let settlement = carried.await.unwrap_or_else(|error| {
+            let carrying = carry(Arc::clone(&inner), start, moment, make, stop);
+            let carried = tokio::spawn(carrying).await;
+            let settlement = match carried {
+                Ok(carried) => carried.unwrap_or_else(Settlement::failed),
                 // A panic in a provider: nobody knows how far it came.
-                unconfirmed(Fault::new(
+                Err(error) => Settlement::unconfirmed(Fault::new(
                     ErrorCode::Internal,
                     format!("a provider failed: {error}"),
-                ))
-            });
+                )),
+            };
             inner.running().remove(&seq);
             inner.sink.settle(seq, settlement);
         });
@@ -116,17 +118,15 @@ impl Inner {
     }
 }
 
+/// Carries a command out and says what came of it; what could not even be begun is a fault.
 async fn carry(
     inner: Arc<Inner>,
     start: Start,
     moment: Moment,
     make: impl FnOnce() -> Result<(Value, Vec<Secret>), Fault> + Send + 'static,
     stop: Stop,
-) -> Settlement {
-    let (arguments, secrets) = match made(&start, make).await {
-        Ok(made) => made,
-        Err(fault) => return failed(fault),
-    };
+) -> Result<Settlement, Fault> {
+    let (arguments, secrets) = made(&start, make).await?;
     let guard = OutputGuard::new(&secrets, &inner.sink.rules);
     let call = Call {
         kind: start.identity.kind.to_string(),
@@ -143,16 +143,12 @@ async fn carry(
         stop: stop.clone(),
     };
     if start.probe {
-        return probed(inner.registry.probe(call).await);
+        return Ok(probed(inner.registry.probe(call).await));
     }
-    match inner.registry.call(call).await {
-        Ok(data) => Settlement {
-            settled: SettledAs::Succeeded,
-            data: Json::from_value(&guard.value(Value::Object(data))).ok(),
-            fault: None,
-        },
+    Ok(match inner.registry.call(call).await {
+        Ok(data) => Settlement::succeeded(Json::from_value(&guard.value(Value::Object(data))).ok()),
         Err(failure) => unhappy(&start, failure, stop.check().is_err()),
-    }
+    })
 }
 
 fn means(inner: &Arc<Inner>, seq: u64) -> Means {
@@ -193,29 +189,9 @@ fn unhappy(start: &Start, failure: Failure, stopped: bool) -> Settlement {
     let repeatable = contract::find(start.identity.kind.as_str())
         .is_some_and(|contract| contract.repeatable_with(&start.payload));
     match failure.happened {
-        Happened::Unknown if !repeatable => unconfirmed(failure.fault),
-        _ if stopped => Settlement {
-            settled: SettledAs::Stopped,
-            data: None,
-            fault: None,
-        },
-        _ => failed(failure.fault),
-    }
-}
-
-fn failed(fault: Fault) -> Settlement {
-    Settlement {
-        settled: SettledAs::Failed,
-        data: None,
-        fault: Some(fault),
-    }
-}
-
-fn unconfirmed(fault: Fault) -> Settlement {
-    Settlement {
-        settled: SettledAs::Unconfirmed,
-        data: None,
-        fault: Some(fault),
+        Happened::Unknown if !repeatable => Settlement::unconfirmed(failure.fault),
+        _ if stopped => Settlement::stopped(),
+        _ => Settlement::failed(failure.fault),
     }
 }
 

@@ -80,7 +80,7 @@ fn session_json(id: &SessionId, row: &Session) -> Value {
     let Value::Object(members) = &mut out else {
         return out;
     };
-    if let Some(Value::Object(spec)) = row.spec.as_ref().map(actum_model::Json::to_value) {
+    if let Value::Object(spec) = row.spec_value() {
         members.extend(spec);
     }
     if let Some(worker) = &row.worker {

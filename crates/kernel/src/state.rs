@@ -24,6 +24,7 @@ use actum_model::restore::{CommandRow, LaneKey, Phase, RulesRow};
 use actum_model::worker::Worker;
 use actum_model::{Hash, Json, Lane, Outcome, OutcomeRow, RealmConfig};
 use imbl::{OrdMap, OrdSet, Vector};
+use serde_json::Value;
 use smol_str::SmolStr;
 use std::sync::Arc;
 
@@ -44,6 +45,14 @@ pub struct Session {
     pub worker: Option<Worker>,
     /// What came of its promises.
     pub promises: PromiseCounts,
+}
+
+impl Session {
+    /// What code or programs it is for, as a value; null for commands only.
+    #[must_use]
+    pub fn spec_value(&self) -> Value {
+        self.spec.as_ref().map_or(Value::Null, Json::to_value)
+    }
 }
 
 /// A lane as state keeps it.

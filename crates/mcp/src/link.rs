@@ -8,6 +8,7 @@ use crate::identity;
 use crate::limits::{ANSWER_MS_MAX, CLIENT_CHARS_MAX, LIVE_QUEUED_MAX};
 use crate::text::member;
 use actum_client::{Client, ClientError, Session};
+use actum_model::response::fault_of_json;
 use actum_model::{ErrorCode, Fault};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -260,22 +261,8 @@ impl Wire {
 
 /// A fault as the wire has it.
 pub(crate) fn fault_of(error: &Value) -> Fault {
-    let code = member(error, "code");
-    let message = member(error, "message");
-    let known = ErrorCode::ALL
-        .iter()
-        .copied()
-        .find(|known| known.as_str() == code);
-    let fault = match known {
-        Some(known) => Fault::new(known, message),
-        // A daemon of a later version may have more codes.
-        None => Fault::new(ErrorCode::Internal, format!("{code}: {message}")),
-    };
-    let fault = match error.get("details") {
-        Some(details) => fault.with_details(details),
-        None => fault,
-    };
-    fault.with_hint(member(error, "hint"))
+    // Without a code it is no fault of a daemon; that it failed is said all the same.
+    fault_of_json(error).unwrap_or_else(|| Fault::new(ErrorCode::Internal, member(error, "message")))
 }
 
 /// Hands live messages to whoever listens, until the socket is gone.

@@ -1,5 +1,6 @@
 //! Effects: wishes for the outside world, their stable ids, and what the world answered.
 
+use crate::error::Fault;
 use crate::hash::Hash;
 use crate::json::Json;
 use serde::{Deserialize, Serialize};
@@ -51,7 +52,49 @@ pub struct Settlement {
     pub data: Option<Json>,
     /// The error where it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fault: Option<crate::error::Fault>,
+    pub fault: Option<Fault>,
+}
+
+impl Settlement {
+    /// It was done, with this result.
+    #[must_use]
+    pub fn succeeded(data: Option<Json>) -> Settlement {
+        Settlement {
+            settled: SettledAs::Succeeded,
+            data,
+            fault: None,
+        }
+    }
+
+    /// It failed, or was not done at all, and there is no more to say than why.
+    #[must_use]
+    pub fn failed(fault: Fault) -> Settlement {
+        Settlement {
+            settled: SettledAs::Failed,
+            data: None,
+            fault: Some(fault),
+        }
+    }
+
+    /// It was stopped as asked, nothing of it runs, and it left nothing.
+    #[must_use]
+    pub fn stopped() -> Settlement {
+        Settlement {
+            settled: SettledAs::Stopped,
+            data: None,
+            fault: None,
+        }
+    }
+
+    /// Nobody knows how far it came, and why not.
+    #[must_use]
+    pub fn unconfirmed(fault: Fault) -> Settlement {
+        Settlement {
+            settled: SettledAs::Unconfirmed,
+            data: None,
+            fault: Some(fault),
+        }
+    }
 }
 
 /// Why a command is in doubt.

@@ -1,6 +1,6 @@
 //! The one response to a submission, as it stands on the wire.
 
-use crate::error::Fault;
+use crate::error::{ErrorCode, Fault};
 use crate::ids::CommandId;
 use crate::json::Json;
 use crate::outcome::{Identity, LanePlace, Outcome, OutcomeRow};
@@ -214,4 +214,25 @@ pub fn fault_json(fault: &Fault) -> Value {
     }
     out.insert("retryable".into(), fault.code.retryable().into());
     Value::Object(out)
+}
+
+/// Reads the wire form of a fault back; none where it has no code. A code that is not known, as a daemon of a later
+/// version may have, is [`ErrorCode::Internal`] and stands in the message.
+#[must_use]
+pub fn fault_of_json(error: &Value) -> Option<Fault> {
+    let text = |name: &str| error.get(name).and_then(Value::as_str);
+    let code = text("code")?;
+    let message = text("message").unwrap_or_default();
+    let known = ErrorCode::ALL.iter().find(|known| known.as_str() == code);
+    let mut fault = match known {
+        Some(known) => Fault::new(*known, message),
+        None => Fault::new(ErrorCode::Internal, format!("{code}: {message}")),
+    };
+    if let Some(hint) = text("hint") {
+        fault = fault.with_hint(hint);
+    }
+    if let Some(details) = error.get("details") {
+        fault = fault.with_details(details);
+    }
+    Some(fault)
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`Launcher::launch`] starts one program in a cage of its own, as a [`Spec`] says, and gives back a [`Caged`].
 //! - [`Zygote`] is a cage with a warm Python interpreter, from which sessions are forked in a few milliseconds.
+//! - [`Interpreter`] is the Python there is, for a zygote of it.
 //! - [`Enforced`] tells which layers were seen to hold, and [`Launcher::probe`] which ones this host can give.
 //!
 //! The calling program executes itself anew to build a cage, so its `main` begins with [`helper_entry`]. The
@@ -12,6 +13,7 @@ mod cgroup;
 mod fence;
 mod helper;
 mod init;
+mod interpreter;
 mod launch;
 mod layer;
 mod plan;
@@ -26,6 +28,7 @@ mod zygote;
 
 pub use cgroup::sweep;
 pub use helper::helper_entry;
+pub use interpreter::Interpreter;
 pub use launch::{Caged, Launcher};
 pub use layer::{Enforced, Layer, LayerState, Level};
 pub use plan::Exit;

@@ -185,39 +185,25 @@ fn tags(tags: &[(String, String)]) -> Option<Value> {
 async fn list(remote: &Remote, payload: Value, context: &Context) -> Done {
     let out = &context.out;
     let page = remote.read("promise.search", payload).await?;
-    if !out.human() {
-        out.json_rows(&page, "promises")?;
-        return Ok(Exit::Ok);
-    }
-    let promises = page
-        .get("promises")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    if promises.is_empty() {
-        out.say("no such promises; make one with `actum promise create`");
-        return Ok(Exit::Ok);
-    }
-    let mut rows = table::folding(
+    let none = "no such promises; make one with `actum promise create`";
+    let names = ["PROMISE", "STATE", "CREATED", "TIMES OUT", "SESSION", "SAYS"];
+    table::page(
         out,
-        &["PROMISE", "STATE", "CREATED", "TIMES OUT", "SESSION", "SAYS"],
-    );
-    for promise in &promises {
-        rows.add_row([
-            Cell::new(text(promise, "promiseId")),
-            state_cell(text(promise, "state")),
-            Cell::new(shape::short_time(text(promise, "createdAt"))),
-            Cell::new(shape::short_time(text(promise, "timeoutAt"))),
-            Cell::new(text(promise, "sessionId")),
-            Cell::new(says(promise)),
-        ]);
-    }
-    table::lines(out, &rows)
-        .into_iter()
-        .try_for_each(|line| out.line(line))?;
-    if let Some(next) = page.get("nextCursor").and_then(Value::as_str) {
-        out.say(format_args!("there are more: --after {next}"));
-    }
+        &page,
+        "promises",
+        none,
+        table::folding(out, &names),
+        |promise| {
+            [
+                Cell::new(text(promise, "promiseId")),
+                state_cell(text(promise, "state")),
+                Cell::new(shape::short_time(text(promise, "createdAt"))),
+                Cell::new(shape::short_time(text(promise, "timeoutAt"))),
+                Cell::new(text(promise, "sessionId")),
+                Cell::new(says(promise)),
+            ]
+        },
+    )?;
     Ok(Exit::Ok)
 }
 

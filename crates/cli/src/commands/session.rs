@@ -172,24 +172,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Done {
 
 async fn list(remote: &Remote, limit: u64, after: Option<&str>, context: &Context) -> Result<(), Failure> {
     let out = &context.out;
-    let mut payload = json!({"limit": limit});
-    if let (Some(after), Value::Object(members)) = (after, &mut payload) {
-        members.insert("after".into(), after.into());
-    }
-    let page = remote.read("session.list", payload).await?;
-    if !out.human() {
-        return out.json_rows(&page, "sessions");
-    }
-    let sessions = page
-        .get("sessions")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    if sessions.is_empty() {
-        out.say("no sessions; make one with `actum session create`");
-        return Ok(());
-    }
-    let mut table = table::table(
+    let page = remote.page("session.list", limit, after).await?;
+    let none = "no sessions; make one with `actum session create`";
+    let table = table::table(
         out,
         &[
             "SESSION",
@@ -202,12 +187,12 @@ async fn list(remote: &Remote, limit: u64, after: Option<&str>, context: &Contex
             "ANNOTATIONS",
         ],
     );
-    for session in &sessions {
+    table::page(out, &page, "sessions", none, table, |session| {
         let annotations = session
             .get("metadata")
             .and_then(Value::as_object)
             .map_or(0, serde_json::Map::len);
-        table.add_row([
+        [
             text(session, "sessionId").to_owned(),
             text(session, "kind").to_owned(),
             process(session),
@@ -216,15 +201,8 @@ async fn list(remote: &Remote, limit: u64, after: Option<&str>, context: &Contex
             number(session, "generation").unwrap_or(0).to_string(),
             shape::short_time(text(session, "createdAt")),
             annotations.to_string(),
-        ]);
-    }
-    table::lines(out, &table)
-        .into_iter()
-        .try_for_each(|line| out.line(line))?;
-    if let Some(next) = page.get("nextCursor").and_then(Value::as_str) {
-        out.say(format_args!("there are more: --after {next}"));
-    }
-    Ok(())
+        ]
+    })
 }
 
 async fn show(remote: &Remote, id: &str, context: &Context) -> Result<(), Failure> {

@@ -133,42 +133,20 @@ async fn set(remote: &Remote, args: &SetArgs, context: &Context) -> Result<(), F
 
 async fn list(remote: &Remote, limit: u64, after: Option<&str>, context: &Context) -> Result<(), Failure> {
     let out = &context.out;
-    let mut payload = json!({"limit": limit});
-    if let (Some(after), Value::Object(members)) = (after, &mut payload) {
-        members.insert("after".into(), after.into());
-    }
-    let page = remote.read("timer.list", payload).await?;
-    if !out.human() {
-        return out.json_rows(&page, "timers");
-    }
-    let timers = page
-        .get("timers")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    if timers.is_empty() {
-        out.say("no live timers; set one with `actum timer set`");
-        return Ok(());
-    }
-    let mut table = table::folding(out, &["TIMER", "DUE", "EVERY", "FIRED", "SET BY", "DOES"]);
-    for timer in &timers {
+    let page = remote.page("timer.list", limit, after).await?;
+    let none = "no live timers; set one with `actum timer set`";
+    let table = table::folding(out, &["TIMER", "DUE", "EVERY", "FIRED", "SET BY", "DOES"]);
+    table::page(out, &page, "timers", none, table, |timer| {
         let every = number(timer, "everyMs").map(shape::millis).unwrap_or_default();
-        table.add_row([
+        [
             text(timer, "timerId").to_owned(),
             due(timer),
             every,
             fired(timer),
             text(timer, "principal").to_owned(),
             does(timer),
-        ]);
-    }
-    table::lines(out, &table)
-        .into_iter()
-        .try_for_each(|line| out.line(line))?;
-    if let Some(next) = page.get("nextCursor").and_then(Value::as_str) {
-        out.say(format_args!("there are more: --after {next}"));
-    }
-    Ok(())
+        ]
+    })
 }
 
 /// When a timer is due: a time of the history, or a wait of run time.

@@ -16,7 +16,6 @@ use crate::sessions::{Key, Sessions};
 use actum_engine::Start;
 use actum_journal::Blobs;
 use actum_model::contract::{self, Carrier};
-use actum_model::effect::SettledAs;
 use actum_model::restore::Phase;
 use actum_model::worker::Sandbox;
 use actum_model::{ErrorCode, Fault, Hash, Json, Lane, Settlement, limits};
@@ -172,12 +171,7 @@ impl Effects {
         };
         self.waiting.remove(at);
         let message = "it was stopped while it waited for a free place, so nothing of it happened";
-        let fault = Some(Fault::new(ErrorCode::Cancelled, message));
-        let settlement = Settlement {
-            settled: SettledAs::Failed,
-            data: None,
-            fault,
-        };
+        let settlement = Settlement::failed(Fault::new(ErrorCode::Cancelled, message));
         let inbox = self.inbox.clone();
         self.runtime
             .spawn(async move { send(&inbox, Msg::Settled { seq, settlement }).await });

@@ -166,7 +166,7 @@ async fn ended(ends: Vec<OwnedFd>, until: Instant) {
 }
 
 /// Waits until the process behind a pidfd has exited; it stays a zombie until somebody reaps it.
-pub(super) async fn exited(end: OwnedFd) {
+pub(crate) async fn exited(end: OwnedFd) {
     #[expect(
         deprecated,
         reason = "safe for a descriptor held meanwhile; its successor asks for unsafe to say so"

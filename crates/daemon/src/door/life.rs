@@ -11,7 +11,7 @@ use super::warden::{Started, Target};
 use super::{Inner, Stream};
 use crate::output::Capture;
 use crate::redact::OutputGuard;
-use actum_model::{Fault, Settlement, effect::SettledAs};
+use actum_model::Settlement;
 use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -26,26 +26,14 @@ use tokio::time::timeout;
 pub(super) async fn live(inner: Arc<Inner>, seq: u64, plan: Plan, order: Arc<StopOrder>) -> Settlement {
     let job = match plan.job().await {
         Ok(job) => job,
-        Err(fault) => return failed(fault),
+        Err(fault) => return Settlement::failed(fault),
     };
     let input = job.stdin.clone();
     let redactor = OutputGuard::new(&job.secrets, &inner.sink.rules);
     match inner.keeper.spawn(job, Arc::clone(&order)).await {
-        Err(fault) => failed(fault),
-        Ok(None) => Settlement {
-            settled: SettledAs::Stopped,
-            data: None,
-            fault: None,
-        },
+        Err(fault) => Settlement::failed(fault),
+        Ok(None) => Settlement::stopped(),
         Ok(Some(started)) => run(&inner, seq, input, redactor, started, &order).await,
-    }
-}
-
-fn failed(fault: Fault) -> Settlement {
-    Settlement {
-        settled: SettledAs::Failed,
-        data: None,
-        fault: Some(fault),
     }
 }
 

@@ -22,8 +22,9 @@ mod warden;
 pub use crate::output::{Credit, Seal, Sink, Stream, WorkEvent};
 pub use job::{Job, MARK};
 pub use keeper::Swept;
+pub(crate) use keeper::exited;
 
-use actum_model::{ErrorCode, Fault, Hash, Settlement, effect::SettledAs};
+use actum_model::{ErrorCode, Fault, Hash, Settlement};
 use order::{Plan, StopOrder};
 use std::collections::BTreeMap;
 use std::io;
@@ -177,26 +178,16 @@ impl Inner {
 }
 
 fn refused() -> Settlement {
-    let fault = Fault::new(
+    Settlement::failed(Fault::new(
         ErrorCode::ShuttingDown,
         "the process was not started: the daemon is draining",
-    );
-    Settlement {
-        settled: SettledAs::Failed,
-        data: None,
-        fault: Some(fault),
-    }
+    ))
 }
 
 /// The settlement of a job whose task ended by a bug: nobody knows what runs.
 fn lost(error: &str) -> Settlement {
-    let fault = Fault::new(
+    Settlement::unconfirmed(Fault::new(
         ErrorCode::Internal,
         format!("the process door lost a command: {error}"),
-    );
-    Settlement {
-        settled: SettledAs::Unconfirmed,
-        data: None,
-        fault: Some(fault),
-    }
+    ))
 }

@@ -2,12 +2,11 @@
 
 use super::live::{Execution, Live, read, tell_ended, tell_started};
 use super::start::{Order, Workers};
-use super::{Inner, Key, Owed, failed, pool};
+use super::{Inner, Key, Owed, pool};
 use crate::core::{is_in_memory, made};
 use crate::redact::{OutputGuard, Secret};
 use actum_engine::Start;
 use actum_kernel::Session as Row;
-use actum_model::effect::SettledAs;
 use actum_model::limits::SESSION_PROCESSES_MAX;
 use actum_model::worker::Worker;
 use actum_model::{ErrorCode, Fault, Json, Settlement};
@@ -34,7 +33,7 @@ pub(super) async fn carry(
 ) {
     let (arguments, secrets) = match made(&start, make).await {
         Ok(made) => made,
-        Err(fault) => return owed.pay(failed(fault)),
+        Err(fault) => return owed.pay(Settlement::failed(fault)),
     };
     let done = match start.identity.kind.as_str() {
         "session.reset" => reset(&inner, &key).await,
@@ -44,13 +43,9 @@ pub(super) async fn carry(
     };
     owed.pay(match done {
         // It was asked to stop, and it did: whatever its worker said last is not why.
-        Err(_) if stop.borrow().is_some() => stopped(),
-        Ok(data) => Settlement {
-            settled: SettledAs::Succeeded,
-            data: Json::from_value(&data).ok(),
-            fault: None,
-        },
-        Err(fault) => failed(fault),
+        Err(_) if stop.borrow().is_some() => Settlement::stopped(),
+        Ok(data) => Settlement::succeeded(Json::from_value(&data).ok()),
+        Err(fault) => Settlement::failed(fault),
     });
 }
 
@@ -75,8 +70,8 @@ async fn run(
 ) {
     match live_unless_stopped(inner, key, start, &mut stop).await {
         Some(Ok((live, sandbox))) => hand_over(&live, start, arguments, secrets, sandbox, owed),
-        Some(Err(fault)) => owed.pay(failed(fault)),
-        None => owed.pay(stopped()),
+        Some(Err(fault)) => owed.pay(Settlement::failed(fault)),
+        None => owed.pay(Settlement::stopped()),
     }
 }
 
@@ -90,7 +85,7 @@ pub(super) fn hand_over(
     owed: Owed,
 ) {
     if !owed.becomes_code() {
-        return owed.pay(stopped());
+        return owed.pay(Settlement::stopped());
     }
     let inner = Arc::clone(owed.inner());
     let guard = OutputGuard::new(secrets, &inner.sink.rules);
@@ -98,7 +93,7 @@ pub(super) fn hand_over(
     let execution = Execution::new(start.caller.clone(), guard, sandbox, owed);
     live.begin(id.clone(), execution);
     if let Err(error) = live.session.execute(execute(id.clone(), arguments)) {
-        return live.give_up(&id, failed(refused(&error)));
+        return live.give_up(&id, Settlement::failed(refused(&error)));
     }
     // A stop that came before the worker knew of it met nothing.
     if let Some(grace) = inner.stopped(start.seq) {
@@ -112,14 +107,6 @@ async fn asked(stop: &mut Stop) -> Duration {
     match asked {
         Some(grace) => grace,
         None => std::future::pending().await,
-    }
-}
-
-fn stopped() -> Settlement {
-    Settlement {
-        settled: SettledAs::Stopped,
-        data: None,
-        fault: None,
     }
 }
 

@@ -20,7 +20,6 @@ use crate::core::WeakCore;
 use crate::output::Sink;
 use crate::redact::Secret;
 use actum_engine::Start;
-use actum_model::effect::SettledAs;
 use actum_model::ids::{SessionId, Tenant};
 use actum_model::{ErrorCode, Fault, Settlement, limits};
 use live::Live;
@@ -106,7 +105,7 @@ impl Sessions {
     ) {
         let Some(session) = start.identity.session.clone() else {
             let fault = Fault::new(ErrorCode::Internal, "code was started outside a session");
-            return self.inner.sink.settle(start.seq, failed(fault));
+            return self.inner.sink.settle(start.seq, Settlement::failed(fault));
         };
         let key = (start.identity.tenant.clone(), session);
         let (stop, stopped) = watch::channel(None);
@@ -124,7 +123,7 @@ impl Sessions {
                 Ok((arguments, secrets)) => {
                     carry::hand_over(&live, &start, &arguments, &secrets, None, owed);
                 }
-                Err(fault) => owed.pay(failed(fault)),
+                Err(fault) => owed.pay(Settlement::failed(fault)),
             },
             None => {
                 drop(
@@ -269,14 +268,5 @@ impl Inner {
 
     fn running(&self) -> MutexGuard<'_, BTreeMap<u64, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A settlement of what was not done.
-fn failed(fault: Fault) -> Settlement {
-    Settlement {
-        settled: SettledAs::Failed,
-        data: None,
-        fault: Some(fault),
     }
 }

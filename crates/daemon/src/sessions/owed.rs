@@ -1,6 +1,6 @@
 //! The settlement that a command of a session is owed: it is paid exactly once, whatever happens.
 
-use super::{Inner, Stage, failed};
+use super::{Inner, Stage};
 use actum_model::{ErrorCode, Fault, Settlement};
 use std::sync::Arc;
 
@@ -60,6 +60,6 @@ impl Drop for Owed {
         } else {
             Fault::new(ErrorCode::SessionLost, "the session ended while it ran")
         };
-        self.settle(failed(fault));
+        self.settle(Settlement::failed(fault));
     }
 }

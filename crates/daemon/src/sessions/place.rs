@@ -5,7 +5,7 @@
 use super::Key;
 use super::pool::Sort;
 use actum_kernel::Session;
-use actum_model::{ErrorCode, Fault, Json};
+use actum_model::{ErrorCode, Fault};
 use actum_provider::Grants;
 use actum_provider::grants::{FileGrant, Reach};
 use actum_sandbox::{Access, Mount, Profile};
@@ -123,7 +123,7 @@ impl Places {
     /// # Errors
     /// `NOT_GRANTED`, `INVALID_INPUT` for what is no folder, `INTERNAL` where the workspace cannot be made.
     pub(crate) async fn of_session(&self, key: &Key, session: &Session) -> Result<Place, Fault> {
-        let spec = session.spec.as_ref().map_or(Value::Null, Json::to_value);
+        let spec = session.spec_value();
         let (places, key, generation) = (self.clone(), key.clone(), session.generation);
         let made = tokio::task::spawn_blocking(move || places.make(&key, generation, &spec)).await;
         made.map_err(|error| Fault::new(ErrorCode::Internal, error.to_string()))?
@@ -226,7 +226,7 @@ impl Places {
     /// The sort of warm process that fits a session, with where its folder goes. None where it sees a folder of the user,
     /// or has one of its own already.
     pub(super) fn sort(&self, key: &Key, session: &Session) -> Option<(Sort, Option<PathBuf>)> {
-        let spec = session.spec.as_ref().map_or(Value::Null, Json::to_value);
+        let spec = session.spec_value();
         let text = |name: &str| spec.get(name).and_then(Value::as_str);
         if spec.get("folders").is_some() || text("workspace").is_some() {
             return None;

@@ -7,11 +7,12 @@
 use super::Key;
 use super::place::{FOLDERS, Place, Places, WORK};
 use crate::cage::{Cages, memory_bytes, refused};
+use crate::door::exited;
 use actum_kernel::Session as Row;
 use actum_model::limits::SESSION_FOLDERS_MAX;
 use actum_model::worker::Sandbox;
-use actum_model::{ErrorCode, Fault, Json};
-use actum_sandbox::{ForkError, Forked, Refusal, SessionSpec, Zygote, ZygoteSpec, environment};
+use actum_model::{ErrorCode, Fault};
+use actum_sandbox::{ForkError, Forked, Interpreter, Refusal, SessionSpec, Zygote, ZygoteSpec, environment};
 use actum_worker::process::{Boxed, End, Process, Running, direct};
 use actum_worker::session::{self, Events, Options, Session};
 use serde_json::{Value, json};
@@ -23,8 +24,6 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
 /// How long a zygote's sessions may take to be gone when the daemon ends.
@@ -69,11 +68,8 @@ impl Order {
 
     /// For a session as state has it.
     pub(crate) fn of_session(key: &Key, row: &Row, place: Place) -> Order {
-        let spec = row.spec.as_ref().map(Json::to_value);
-        let kind = spec
-            .as_ref()
-            .and_then(|spec| spec.get("kind"))
-            .and_then(Value::as_str);
+        let spec = row.spec_value();
+        let kind = spec.get("kind").and_then(Value::as_str);
         Order {
             kind: kind.unwrap_or("python").to_owned(),
             session: key.1.to_string(),
@@ -282,9 +278,11 @@ impl Starter {
     }
 
     fn spec(&self) -> Result<ZygoteSpec, Fault> {
-        let (interpreter, runtime) = interpreter()?;
-        let mut spec = ZygoteSpec::new(&interpreter, actum_worker::PYTHON_WORKER);
-        spec.runtime = runtime;
+        let interpreter = Interpreter::find().ok_or_else(|| {
+            Fault::new(ErrorCode::WorkerFailed, "expected `python3` in PATH, found none")
+                .with_hint("install Python 3.9 or newer on the machine of the daemon")
+        })?;
+        let mut spec = interpreter.zygote(actum_worker::PYTHON_WORKER);
         spec.places = self.places_of_zygote();
         spec.env = environment(&BTreeMap::new());
         spec.require = self.inner.cages.required();
@@ -317,45 +315,6 @@ impl Starter {
         });
         json!({"zygote": zygote, "started": self.inner.started.load(std::sync::atomic::Ordering::Relaxed)})
     }
-}
-
-/// The interpreter, with the folders it needs besides the system's own.
-fn interpreter() -> Result<(PathBuf, Vec<PathBuf>), Fault> {
-    let missing = || {
-        Fault::new(ErrorCode::WorkerFailed, "expected `python3` in PATH, found none")
-            .with_hint("install Python 3.9 or newer on the machine of the daemon")
-    };
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path)
-        .map(|folder| folder.join("python3"))
-        .filter_map(|file| ask_interpreter(&file))
-        .next();
-    found.ok_or_else(missing)
-}
-
-/// Asks a `python3` for the file it really is (it may be a script that chooses one) and for its prefix.
-fn ask_interpreter(file: &Path) -> Option<(PathBuf, Vec<PathBuf>)> {
-    if !file.is_file() {
-        return None;
-    }
-    let asked = std::process::Command::new(file)
-        .args([
-            "-I",
-            "-c",
-            "import os,sys;print(os.path.realpath(sys.executable));print(os.path.realpath(sys.base_prefix))",
-        ])
-        .output()
-        .ok()
-        .filter(|output| output.status.success())?;
-    let text = String::from_utf8(asked.stdout).ok()?;
-    let mut lines = text.lines();
-    let (real, prefix) = (PathBuf::from(lines.next()?), PathBuf::from(lines.next()?));
-    let runtime = if prefix.starts_with("/usr") {
-        Vec::new()
-    } else {
-        vec![prefix]
-    };
-    Some((real, runtime))
 }
 
 fn unforked(error: &ForkError) -> Fault {
@@ -391,7 +350,7 @@ impl Process for Caged {
         };
         Box::pin(async move {
             if let Ok(init) = init {
-                readable(init).await;
+                exited(init).await;
             }
             // Everything in the session is gone, so its status is there and the wait is short.
             let waited = tokio::task::spawn_blocking(move || {
@@ -410,15 +369,5 @@ impl Process for Caged {
                 _ => End::default(),
             }
         })
-    }
-}
-
-async fn readable(end: OwnedFd) {
-    #[expect(
-        deprecated,
-        reason = "safe for a descriptor held meanwhile; its successor asks for unsafe to say so"
-    )]
-    if let Ok(end) = AsyncFd::with_interest(end, Interest::READABLE) {
-        drop(end.readable().await);
     }
 }
