@@ -1,4 +1,4 @@
-//! Times of single calls: `cargo run --release -p actum-provider --example measure`. It asserts nothing.
+//! Times of single calls: `cargo run --release -p actum-provider --example measure_providers`. It asserts nothing.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! What a session costs: `cargo run --release -p actum-worker --example measure`. Numbers only; it asserts nothing.
+//! What a session costs: `cargo run --release -p actum-worker --example measure_sessions`. Numbers only; it asserts nothing.
 
 use actum_worker::process::direct;
 use actum_worker::session::{self, Event, Events, Execute, Options, Session};

@@ -1,4 +1,4 @@
-//! Measures what the graph is asked to hold: `cargo run --release -p actum-graph --example measure [NODES]`.
+//! Measures what the graph is asked to hold: `cargo run --release -p actum-graph --example measure_graph [NODES]`.
 //! Prints times per operation and memory per entry beside the floor, a plain ordered map hashed from scratch. It
 //! asserts nothing; machines differ.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for people")]
