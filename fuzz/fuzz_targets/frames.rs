@@ -1,5 +1,5 @@
 //! Any bytes as frames and record bodies. The first four bytes choose the checksum they start from.
-//! `cargo +nightly fuzz run frames`; a short run on a stable toolchain is in `crates/sim/tests/fuzz.rs`.
+//! `cargo +nightly fuzz run frames`; a short run on a stable toolchain is in `crates/sim/tests/all/fuzz.rs`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

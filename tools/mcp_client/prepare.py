@@ -40,7 +40,7 @@ def prepare(generation: str, folder: str) -> str:
             pass
         shutil.rmtree(place, ignore_errors=True)
         venv.create(place, with_pip=True)
-        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-compile"]
         subprocess.run([*install, "--requirement", requirements], check=True, stdout=sys.stderr)
         # Last, so that an installation that was broken off is made again.
         with open(stamp, "w", encoding="utf-8") as file:

@@ -21,7 +21,7 @@ use anyhow::{Context, Result, bail};
 const COMMANDS: &[(&str, &str)] = &[
     (
         "test",
-        "what CI runs: tidy, floors, format, clippy, determinism, all tests, doc tests",
+        "what CI runs: tidy, floors, format, clippy, compile, determinism, all tests, doc tests",
     ),
     ("tidy", "hold the tree to its written rules (seconds)"),
     (

@@ -5,7 +5,7 @@
 //! Nothing is granted by default. It decides nothing about commands: which may run, in what order and what a
 //! settlement means is the kernel's to say. It keeps nothing between calls, journals nothing and draws no time.
 //!
-//! A new provider is one file that implements the trait of [`sdk`], and passes the suite in `tests/contract`.
+//! A new provider is one file that implements the trait of [`sdk`], and passes the suite in `tests/all/contract`.
 
 pub mod file;
 pub mod grants;

@@ -11,6 +11,7 @@ mod invariants;
 mod layout;
 mod links;
 mod paths;
+mod programs;
 mod purity;
 mod references;
 mod requirements;
@@ -73,6 +74,7 @@ const RULES: &[fn(&Tree) -> Vec<Finding>] = &[
     purity::check,
     text::check,
     paths::check,
+    programs::check,
     errors::check,
     requirements::check,
     invariants::check,

@@ -1,6 +1,6 @@
 //! What a provider is made of: the trait, the call it is given, and the answer it gives.
 //!
-//! It holds no provider. The rules every one of them keeps are in `tests/contract`.
+//! It holds no provider. The rules every one of them keeps are in `tests/all/contract`.
 
 mod arguments;
 mod means;
