@@ -819,6 +819,9 @@ class Worker:
     def read(self, wait):
         """Reads once and takes every message that is whole then. Under `read_lock`."""
         self.fill(wait)
+        self.handle_all()
+
+    def handle_all(self):
         while (message := self.cut()) is not None:
             self.handle(message)
 
@@ -826,6 +829,7 @@ class Worker:
         """The request to serve now, under its name. Where none waits, this thread reads the socket itself."""
         with self.read_lock:
             self.busy = self.following = False
+            self.handle_all()
             while not self.queued and not self.closing:
                 self.read(wait=True)
             if self.closing:
