@@ -148,8 +148,7 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
         inbox: weak.clone(),
         shared: Arc::downgrade(&shared),
     };
-    // Warm processes of the run before had these; they are empty or of nobody.
-    let _none = std::fs::remove_dir_all(cages.places.pool());
+    cages.places.sweep(&state);
     let starter = Starter::new(cages.clone(), options.data.join("spool"))?;
     let sessions = Sessions::new(runtime.clone(), sink.clone(), weak_core, starter);
     let _first = shared.sessions.set(sessions.clone());
