@@ -152,6 +152,7 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
     let starter = Starter::new(cages.clone(), options.data.join("spool"))?;
     let sessions = Sessions::new(runtime.clone(), sink.clone(), weak_core, starter);
     let _first = shared.sessions.set(sessions.clone());
+    let _first = shared.door.set(door.clone());
     let providers = Providers::new(runtime.clone(), sink, grants, vault.clone()).map_err(OpenFault)?;
     let means = Means {
         vault,
@@ -333,6 +334,7 @@ fn shared(options: &CoreOptions, kept: Kept, clocks: Clocks, opened: &Opened, st
         realm: opened.realm.to_string(),
         sandbox: options.config.sandbox,
         sessions: std::sync::OnceLock::new(),
+        door: std::sync::OnceLock::new(),
         calls: Calls::new(options.listens),
         durability: match options.durability {
             Durability::Strict => "strict",
