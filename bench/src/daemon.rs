@@ -90,6 +90,15 @@ impl Daemon {
         })
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL, without waiting for the end.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        Ok(self.child.kill()?)
+    }
+
     /// Stops it in order.
     pub(crate) fn stop(mut self) -> Result<()> {
         let pid = i32::try_from(self.child.id())

@@ -12,14 +12,9 @@ use std::time::Instant;
 
 const ROWS: usize = 500_000;
 
-pub(crate) fn rung(table: &mut Table) {
-    let mut state = State::default();
-    let config = RealmConfig {
-        outcomes_max: ROWS as u64,
-        outcome_bytes_max: u64::MAX,
-        ..RealmConfig::default()
-    };
-    let boot = Boot {
+/// The first input of a realm of the bench.
+pub(crate) fn boot(config: RealmConfig) -> Input {
+    Input::Boot(Boot {
         realm: vec![1; 16],
         incarnation: vec![2; 16],
         node: "bench".into(),
@@ -27,8 +22,17 @@ pub(crate) fn rung(table: &mut Table) {
         contracts: contract::table_hash(),
         classes: None,
         config,
+    })
+}
+
+pub(crate) fn rung(table: &mut Table) {
+    let mut state = State::default();
+    let config = RealmConfig {
+        outcomes_max: ROWS as u64,
+        outcome_bytes_max: u64::MAX,
+        ..RealmConfig::default()
     };
-    step(&mut state, Input::Boot(boot));
+    step(&mut state, boot(config));
     for i in 0..ROWS {
         submit(
             &mut state,

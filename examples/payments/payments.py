@@ -4,11 +4,12 @@
 It keeps a log of its own, one JSON line for each charge, synced before anybody is told. A repetition under the same
 Idempotency-Key is answered with the first charge and charges nothing.
 
-    payments.py --log FILE [--port N] [--hold FILE] [--held FILE] [--until-stdin-ends]
+    payments.py --log FILE [--port N] [--hold FILE] [--held FILE] [--drop FILE] [--until-stdin-ends]
 
 The first line of standard output is the port. With --hold, a charge is made as long as the file exists and its answer
-is held back until the file is gone; --held is a file that appears once an answer is held. With --until-stdin-ends it
-does not outlive whoever holds the other end of its standard input. It is meant for loopback: it knows no users.
+is held back until the file is gone; --held is a file that appears once an answer is held. With --drop, a charge is made
+as long as the file exists, and its connection is closed without an answer. With --until-stdin-ends it does not outlive
+whoever holds the other end of its standard input. It is meant for loopback: it knows no users.
 
     POST /charges          Idempotency-Key: KEY    {"amount": 1250, "currency": "EUR"}   201, or 200 the second time
     GET  /charges/KEY                                                                     200, or 404
@@ -38,6 +39,10 @@ class Refused(Exception):
     def __init__(self, status, message):
         super().__init__(message)
         self.status = status
+
+
+class Dropped(Exception):
+    """A request that is carried out, and nobody is told."""
 
 
 class Ledger:
@@ -100,6 +105,8 @@ class Handler(BaseHTTPRequestHandler):
             # What is left of the request is not read, so the connection is of no more use.
             self.close_connection = True
             self.answer(refused.status, {"error": str(refused)})
+        except Dropped:
+            self.close_connection = True
 
     def read(self):
         path = urlsplit(self.path).path
@@ -122,6 +129,8 @@ class Handler(BaseHTTPRequestHandler):
         charge, new = self.server.ledger.charge(key, amount, currency)
         if new:
             self.server.hold()
+        if self.server.drops():
+            raise Dropped
         return (201 if new else 200), charge
 
     def body(self):
@@ -172,11 +181,16 @@ def read_order(body):
 class Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, port, ledger, hold, held):
+    def __init__(self, port, ledger, hold, held, drop):
         super().__init__(("127.0.0.1", port), Handler)
         self.ledger = ledger
         self.hold_file = hold
         self.held_file = held
+        self.drop_file = drop
+
+    def drops(self):
+        """Whether answers to charges get lost."""
+        return bool(self.drop_file) and os.path.exists(self.drop_file)
 
     def hold(self):
         """Keeps an answer back while the file is there."""
@@ -203,9 +217,10 @@ def main():
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; any free one if absent")
     parser.add_argument("--hold", help="answers to charges are held back while this file exists")
     parser.add_argument("--held", help="this file appears once an answer is held back")
+    parser.add_argument("--drop", help="charges are not answered for while this file exists")
     parser.add_argument("--until-stdin-ends", action="store_true", help="end when standard input ends")
     options = parser.parse_args()
-    server = Server(options.port, Ledger(options.log), options.hold, options.held)
+    server = Server(options.port, Ledger(options.log), options.hold, options.held, options.drop)
     if options.until_stdin_ends:
         threading.Thread(target=end_with_stdin, daemon=True).start()
     print(server.server_address[1], flush=True)

@@ -14,6 +14,13 @@ const PROPERTY_CASES: &str = "20000";
 /// Seeds the simulator runs, and steps of each world; a plain run has 32 of 500.
 const SIMULATED_WORLDS: &str = "2000";
 const STEPS_PER_WORLD: &str = "2000";
+/// What asks the tests for more than a plain run. `ACTUM_DEEP`: the full counts of what sessions must withstand.
+const ENVIRONMENT: &[(&str, &str)] = &[
+    ("PROPTEST_CASES", PROPERTY_CASES),
+    ("ACTUM_SIM_SEEDS", SIMULATED_WORLDS),
+    ("ACTUM_SIM_STEPS", STEPS_PER_WORLD),
+    ("ACTUM_DEEP", "1"),
+];
 
 /// The targets of `fuzz/`, and how long each is fed from coverage.
 const FUZZ_TARGETS: &[&str] = &["envelope", "frames", "graph_pieces", "operations", "segment"];
@@ -23,13 +30,8 @@ const FUZZ_SECONDS: u64 = 60;
 pub(crate) fn run(root: &Path) -> Result<()> {
     let mut steps = Steps::default();
     let arguments = ["test", "--release", "--workspace", "--all-targets"];
-    let environment = [
-        ("PROPTEST_CASES", PROPERTY_CASES),
-        ("ACTUM_SIM_SEEDS", SIMULATED_WORLDS),
-        ("ACTUM_SIM_STEPS", STEPS_PER_WORLD),
-    ];
     let result = steps.run("all tests, optimised, many cases", || {
-        steps::cargo(root, &arguments, &environment)
+        steps::cargo(root, &arguments, ENVIRONMENT)
     });
     let result = result.and_then(|()| fuzz(root, &mut steps));
     steps.summary();
@@ -85,6 +87,38 @@ fn nightly(root: &Path) -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
+
+    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                found.push(path);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_asked_of_the_tests_is_read_by_some_of_them() {
+        let mut files = Vec::new();
+        sources(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates"),
+            &mut files,
+        );
+        let texts: Vec<String> = files
+            .iter()
+            .map(|file| std::fs::read_to_string(file).unwrap())
+            .collect();
+        for (name, _) in ENVIRONMENT.iter().filter(|(name, _)| name.starts_with("ACTUM_")) {
+            let quoted = format!("\"{name}\"");
+            assert!(
+                texts.iter().any(|text| text.contains(&quoted)),
+                "nobody reads {name}"
+            );
+        }
+    }
 
     #[test]
     fn every_target_of_the_fuzz_folder_is_run() {

@@ -5,6 +5,7 @@ use crate::table::{Row, Table};
 use crate::wire;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::path::Path;
 
 /// What all of them may take.
@@ -18,30 +19,7 @@ pub(super) fn rung(actum: &Path, folder: &Path, scale: f64, table: &mut Table) -
     std::fs::create_dir_all(&data)?;
     let daemon = Daemon::start(actum, &data)?;
     let count = ((200.0 * scale) as usize).max(10);
-    let pids = runtime.block_on(async {
-        let (mut reading, mut writing) = wire::connect(daemon.address).await?;
-        for number in 0..count {
-            let session = format!("idle-{number}");
-            for message in [
-                json!({"type": "session.create", "sessionId": session, "payload": {"kind": "python"}}),
-                json!({"type": "code.run", "sessionId": session, "payload": {"code": "x = 1"}}),
-            ] {
-                writing.put(message.to_string().as_bytes());
-                writing.flush().await?;
-                wire::check(&reading.next().await?)?;
-            }
-        }
-        writing.put(json!({"type": "server.pool"}).to_string().as_bytes());
-        writing.flush().await?;
-        let pool: Value = serde_json::from_slice(&reading.next().await?)?;
-        let rows = pool
-            .pointer("/data/sessions")
-            .and_then(Value::as_array)
-            .context("no sessions")?;
-        let mut pids: Vec<u64> = rows.iter().filter_map(|row| row.get("pid")?.as_u64()).collect();
-        pids.extend(pool.pointer("/data/pool/zygote/pid").and_then(Value::as_u64));
-        anyhow::Ok(pids)
-    })?;
+    let pids = runtime.block_on(sessions(daemon.address, count, "x = 1"))?;
     let (mut shared_once, mut each) = (0, 0);
     for pid in &pids {
         let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
@@ -61,6 +39,32 @@ pub(super) fn rung(actum: &Path, folder: &Path, scale: f64, table: &mut Table) -
     let reached = shared_once <= REACH_BYTES;
     table.add(row.reach("≤ 1.5 GB", reached));
     Ok(())
+}
+
+/// Makes so many Python sessions, each of which has run this code; gives their processes and the zygote's.
+pub(super) async fn sessions(address: SocketAddr, count: usize, code: &str) -> Result<Vec<u64>> {
+    let (mut reading, mut writing) = wire::connect(address).await?;
+    for number in 0..count {
+        let session = format!("idle-{number}");
+        for message in [
+            json!({"type": "session.create", "sessionId": session, "payload": {"kind": "python"}}),
+            json!({"type": "code.run", "sessionId": session, "payload": {"code": code}}),
+        ] {
+            writing.put(message.to_string().as_bytes());
+            writing.flush().await?;
+            wire::check(&reading.next().await?)?;
+        }
+    }
+    writing.put(json!({"type": "server.pool"}).to_string().as_bytes());
+    writing.flush().await?;
+    let pool: Value = serde_json::from_slice(&reading.next().await?)?;
+    let rows = pool
+        .pointer("/data/sessions")
+        .and_then(Value::as_array)
+        .context("no sessions")?;
+    let mut pids: Vec<u64> = rows.iter().filter_map(|row| row.get("pid")?.as_u64()).collect();
+    pids.extend(pool.pointer("/data/pool/zygote/pid").and_then(Value::as_u64));
+    Ok(pids)
 }
 
 fn kib(rollup: &str, name: &str) -> u64 {

@@ -1,7 +1,8 @@
-//! Code in sessions: latency, throughput, output, stopping, starting, memory, over the real API of a real daemon whose
+//! Code in sessions: latency, throughput, output, stopping, starting, memory, and their end with the daemon, over the real API of a real daemon whose
 //! sessions run in the full cage, beside interpreters without any of it.
 
 mod floors;
+mod killed;
 mod memory;
 mod session;
 mod start;
@@ -16,5 +17,6 @@ pub(crate) fn rungs(actum: &Path, folder: &Path, scale: f64, table: &mut Table) 
     floors::rungs(folder, scale, table)?;
     session::rungs(actum, folder, scale, table)?;
     start::rungs(actum, scale, table)?;
-    memory::rung(actum, folder, scale, table)
+    memory::rung(actum, folder, scale, table)?;
+    killed::rung(actum, folder, scale, table)
 }

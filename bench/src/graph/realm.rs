@@ -1,11 +1,12 @@
 //! A realm in memory: commands decided and applied by the kernel, nothing else.
 
 use super::{OPS, rewrite};
+use crate::publish::boot;
 use actum_kernel::{State, advance};
 use actum_model::envelope::{Caller, Envelope};
 use actum_model::ids::{Principal, Tenant};
-use actum_model::input::{Boot, OverRate, Submit};
-use actum_model::{Event, Hash, Input, Outcome, RealmConfig, Stamped, contract};
+use actum_model::input::{OverRate, Submit};
+use actum_model::{Event, Hash, Input, Outcome, RealmConfig, Stamped};
 use anyhow::{Result, bail};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -23,16 +24,7 @@ impl Realm {
             graph_rewrites_max: 0,
             ..RealmConfig::default()
         };
-        let boot = Boot {
-            realm: vec![1; 16],
-            incarnation: vec![2; 16],
-            node: "bench".into(),
-            build: "bench".into(),
-            contracts: contract::table_hash(),
-            classes: None,
-            config,
-        };
-        drop(advance(&mut state, &stamped(Input::Boot(boot))));
+        drop(advance(&mut state, &stamped(boot(config))));
         Realm { state }
     }
 

@@ -1,6 +1,8 @@
 //! Lines from whoever sits at the terminal, or from what standard input leads to. A thread of its own reads, because a
-//! read cannot be given up: what is typed after nobody asks any more is the answer to the next question.
+//! read cannot be given up: what is typed after nobody asks any more is the answer to the next question. Whoever ends
+//! while it reads gives the terminal back as it was.
 
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use rustyline::error::ReadlineError;
 use rustyline::history::{History, MemHistory};
 use rustyline::{Config, Editor};
@@ -30,6 +32,19 @@ struct Ask {
 pub(crate) struct Keyboard {
     reader: Option<(blocking::Sender<Ask>, mpsc::UnboundedReceiver<Key>)>,
     asked: bool,
+    /// How the terminal is while no line is asked for.
+    plain: Option<Termios>,
+}
+
+/// The line editor is in the middle of a line: it has the terminal hand it every key and mark what is pasted.
+impl Drop for Keyboard {
+    fn drop(&mut self) {
+        if let (true, Some(plain)) = (self.asked, &self.plain) {
+            let _nobody = io::stdout().write_all(b"\x1b[?2004l\r\n");
+            let _nobody = io::stdout().flush();
+            let _gone = tcsetattr(io::stdin(), OptionalActions::Now, plain);
+        }
+    }
 }
 
 impl Keyboard {
@@ -37,6 +52,9 @@ impl Keyboard {
     pub(crate) fn ask(&mut self, prompt: &str, keep: bool) {
         if self.asked {
             return;
+        }
+        if is_terminal() {
+            self.plain = tcgetattr(io::stdin()).ok();
         }
         let (asks, _) = self.reader.get_or_insert_with(start);
         let prompt = prompt.to_owned();

@@ -68,7 +68,11 @@ pub fn apply_event(state: &mut State, event: Event) {
             });
             state.hold_dependents(seq);
         }
-        Event::ProbeRequested { seq, timeout_ms } => state.probe_requested(seq, timeout_ms),
+        Event::ProbeRequested {
+            seq,
+            timeout_ms,
+            lost,
+        } => state.probe_requested(seq, timeout_ms, lost),
         Event::ProbeAnswered { seq, answer, .. } => {
             state.running_mut(seq, |running| {
                 running.probe = match answer {

@@ -246,8 +246,7 @@ fn finished_reasons(row: &OutcomeRow) -> Vec<String> {
         None => {
             let mut because = vec![format!("It succeeded in record {} at {at}.", row.finished_idx)];
             because.extend(
-                by_probe(row)
-                    .then(|| "The daemon died while it ran; its probe found that it happened.".into()),
+                by_probe(row).then(|| "Nobody saw what came of it; its probe found that it happened.".into()),
             );
             because
         }
@@ -322,9 +321,11 @@ fn doubtful_reasons(running: &Running, doubt: Doubt) -> Vec<String> {
 }
 
 fn probed_reasons(running: &Running) -> Vec<String> {
-    let mut because = vec![
-        "The daemon died after its effect was dispatched, and its probe is asked what came of it.".to_owned(),
-    ];
+    let why = match running.lost {
+        true => "Its effect was dispatched and its answer was lost, and its probe is asked what came of it.",
+        false => "The daemon died after its effect was dispatched, and its probe is asked what came of it.",
+    };
+    let mut because = vec![why.to_owned()];
     match &running.stopping {
         Some(StopReason::Timeout) => {
             because.push("The probe's time ran out, and it is being stopped.".into());

@@ -102,6 +102,9 @@ pub enum Event {
         seq: u64,
         /// How long the probe may run, in milliseconds from here.
         timeout_ms: u64,
+        /// Whether it is asked because the effect's answer was lost on the way back, and not for a crash.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        lost: bool,
     },
     /// The probe of a command came to its end.
     ProbeAnswered {

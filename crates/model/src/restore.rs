@@ -230,6 +230,9 @@ pub struct Running {
     /// Where asking the world about its effect stands, if its probe was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<Probing>,
+    /// Whether its probe was asked because the effect's answer was lost on the way back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lost: bool,
 }
 
 impl Running {

@@ -107,8 +107,10 @@ async fn run(args: &Args, kind: &'static str, context: &Context) -> Done {
             }
         }
     };
-    work.close(&remote).await?;
-    done
+    let closed = work.close(&remote).await;
+    // Where the daemon is gone, that it is so is what matters, and not that the session could not be deleted.
+    let exit = done?;
+    closed.map(|()| exit)
 }
 
 /// The code that an argument stands for.

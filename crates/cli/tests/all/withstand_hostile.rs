@@ -1,7 +1,7 @@
 //! Code that attacks its own worker, many sessions at once, and the end of a daemon: whatever a session does to itself,
 //! the daemon and its neighbours live on, and nothing is left on the machine.
 
-use crate::common::{block_on, follow, until};
+use crate::common::{block_on, follow, over, until};
 use crate::withstand_support::*;
 use serde_json::{Value, json};
 
@@ -158,6 +158,33 @@ fn groups_with(held: &[Held]) -> Vec<String> {
             .lines()
             .any(|line| held.iter().any(|one| line == one.pid.to_string()))
     })
+}
+
+#[test]
+fn programs_without_a_cage_that_outlive_their_time_end_with_the_daemon_and_all_they_started() {
+    let ground = Ground::with(&["--sandbox", "none", "--drain-timeout", "1"], &[]);
+    let mark = fresh(&format!("uncaged-{}", std::process::id()));
+    block_on(async {
+        let client = ground.daemon.client().await;
+        let mut events = follow(&client).await;
+        session_of(&client, "t", json!({})).await;
+        let hidden = format!("trap \"\" TERM HUP; sleep 1000; : {mark}");
+        let script = format!("trap '' TERM; setsid sh -c '{hidden}' & echo begun; sleep 1000; : {mark}");
+        let mut run = command("shell.run", "t", json!({"argv": ["sh", "-c", script]}));
+        run["id"] = "program".into();
+        run["detach"] = Value::Bool(true);
+        client.submit(&run).await.unwrap();
+        until(&mut events, "output", "program").await;
+    });
+    assert!(marked(&mark).len() >= 2, "the program and what it started");
+    let data = ground.data();
+    let (status, said) = ground.daemon.end();
+    assert!(status.success(), "{said}");
+    assert_eq!(marked(&mark).len(), 0, "something outlived the daemon");
+    over(&data, &["replay", "--verify"]).ended(0);
+    let ground = dev(&data, &ground.open, &["--sandbox", "none"], &[]);
+    let row = ground.run(&["show", "program", "--json"]).ended(0).json();
+    assert_eq!(row["state"], "in_doubt", "{row}");
 }
 
 #[test]

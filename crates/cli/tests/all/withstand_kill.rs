@@ -10,13 +10,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-/// The payments server of the examples, as a process of its own. It holds its answers back while a file is there.
+/// The payments server of the examples, as a process of its own. It holds its answers back while a file is there, and
+/// loses them while another is.
 struct Payments {
     child: Child,
     port: u16,
     log: PathBuf,
     hold: PathBuf,
     held: PathBuf,
+    drop: PathBuf,
 }
 
 impl Payments {
@@ -31,6 +33,8 @@ impl Payments {
             .arg(at("hold"))
             .arg("--held")
             .arg(at("held"))
+            .arg("--drop")
+            .arg(at("drop"))
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -44,6 +48,7 @@ impl Payments {
             log: at("charges.log"),
             hold: at("hold"),
             held: at("held"),
+            drop: at("drop"),
         }
     }
 
@@ -142,6 +147,7 @@ fn nothing_survives_the_daemon_and_all_that_ran_in_cages_is_interrupted() {
     });
     assert!(below_daemon.len() >= 8, "{} processes", below_daemon.len());
     let data = ground.data();
+    // How soon is measured by `cargo xtask bench`, on a machine with nothing else to do; here it is that they end at all.
     let begin = Instant::now();
     let ground = {
         let killed = ground.killed(&[]);
@@ -239,6 +245,54 @@ fn a_charge_without_a_probe_is_in_doubt_and_one_with_a_probe_is_found() {
         assert_eq!(found["state"], "succeeded", "{found}");
     });
     assert_eq!(payments.charges(), 2, "nothing was charged twice");
+    let (status, said) = ground.daemon.end();
+    assert!(status.success(), "{said}");
+    proves(&data);
+}
+
+#[test]
+fn a_charge_whose_answer_is_lost_is_found_by_its_probe_without_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let payments = Payments::start(folder.path());
+    let host = format!("127.0.0.1:{}", payments.port);
+    let ground = Ground::with(&["--grant-http", &host], &[]);
+    std::fs::write(&payments.drop, "").unwrap();
+    let charge = |key: &str, looked_for: &str| {
+        json!({"url": format!("http://{host}/charges"), "method": "POST",
+            "headers": {"Idempotency-Key": key, "Content-Type": "application/json"},
+            "body": "{\"amount\": 1250, \"currency\": \"EUR\"}",
+            "probe": {"url": format!("http://{host}{looked_for}")}})
+    };
+    let data = ground.data();
+    block_on(async {
+        let client = ground.daemon.client().await;
+        session_of(&client, "s", json!({})).await;
+        let pay = command("http.fetch", "s", charge("landed", "/charges/landed"));
+        let found = client.submit(&pay).await.unwrap();
+        assert_eq!(found["outcome"], "succeeded", "{found}");
+        assert_eq!(found["data"]["probe"]["exitCode"], 0, "{found}");
+        // Where the probe finds nothing, it did not happen, as far as it can tell.
+        let pay = command("http.fetch", "s", charge("elsewhere", "/charges/nothing-of-it"));
+        let none = client.submit(&pay).await.unwrap();
+        assert_eq!(none["error"]["code"], "DID_NOT_HAPPEN", "{none}");
+        let told = none["error"]["message"].as_str().unwrap();
+        assert!(told.contains("its answer was lost"), "{none}");
+        // A probe that cannot tell leaves it to a person.
+        let mut pay = detached(
+            command("http.fetch", "s", charge("unknown", "/charges")),
+            "unknown",
+        );
+        pay["payload"]["probe"]["landedStatus"] = json!(299);
+        pay["payload"]["probe"]["didNotHappenStatus"] = json!(298);
+        client.submit(&pay).await.unwrap();
+    });
+    ground.daemon.run(&["wait", "unknown"]).ended(3);
+    let why = ground.daemon.run(&["why", "unknown", "--json"]).ended(0).out;
+    assert!(
+        why.contains("answer_lost") && why.contains("could not tell"),
+        "{why}"
+    );
+    assert_eq!(payments.charges(), 3, "each was charged once");
     let (status, said) = ground.daemon.end();
     assert!(status.success(), "{said}");
     proves(&data);

@@ -8,6 +8,7 @@ use super::reads;
 use super::thread::{Msg, ReadRequest};
 use super::timers;
 use crate::access::calls::Calls;
+use crate::door::Door;
 use crate::personal::Personal;
 use crate::redact::{self, Rules};
 use crate::sessions::Sessions;
@@ -22,6 +23,7 @@ use arc_swap::ArcSwap;
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// Where one response goes: a connection's outbox, with the connection's own mark on it.
@@ -70,6 +72,7 @@ pub(crate) struct Shared {
     pub(crate) realm: String,
     pub(crate) sandbox: Sandbox,
     pub(crate) sessions: std::sync::OnceLock<Sessions>,
+    pub(crate) door: std::sync::OnceLock<Door>,
     pub(crate) calls: Calls,
     pub(crate) durability: &'static str,
     pub(crate) counters: Counters,
@@ -372,8 +375,8 @@ impl Core {
         self.shared.draining.send_replace(true);
     }
 
-    /// Ends in order: everything decided is made durable, the journal is closed. Commands that still run are
-    /// stopped by the process ending, and classified at the next boot.
+    /// Ends in order: everything decided is made durable, the journal is closed. Commands that still run are ended
+    /// behind that, each with all it started, and classified at the next boot.
     pub async fn close(&self) {
         self.drain();
         if let Some(sessions) = self.shared.sessions.get() {
@@ -384,6 +387,10 @@ impl Core {
         let (done, closed) = oneshot::channel();
         if self.inbox.send(Msg::Close(done)).await.is_ok() {
             let _ended = closed.await;
+        }
+        // They had their time. What became of them is not recorded any more, so nobody takes their end for a loss.
+        if let Some(door) = self.shared.door.get() {
+            door.close(Duration::ZERO).await;
         }
     }
 }

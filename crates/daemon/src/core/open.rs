@@ -148,11 +148,11 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
         inbox: weak.clone(),
         shared: Arc::downgrade(&shared),
     };
-    // Warm processes of the run before had these; they are empty or of nobody.
-    let _none = std::fs::remove_dir_all(cages.places.pool());
+    cages.places.sweep(&state);
     let starter = Starter::new(cages.clone(), options.data.join("spool"))?;
     let sessions = Sessions::new(runtime.clone(), sink.clone(), weak_core, starter);
     let _first = shared.sessions.set(sessions.clone());
+    let _first = shared.door.set(door.clone());
     let providers = Providers::new(runtime.clone(), sink, grants, vault.clone()).map_err(OpenFault)?;
     let means = Means {
         vault,
@@ -334,6 +334,7 @@ fn shared(options: &CoreOptions, kept: Kept, clocks: Clocks, opened: &Opened, st
         realm: opened.realm.to_string(),
         sandbox: options.config.sandbox,
         sessions: std::sync::OnceLock::new(),
+        door: std::sync::OnceLock::new(),
         calls: Calls::new(options.listens),
         durability: match options.durability {
             Durability::Strict => "strict",

@@ -6,6 +6,7 @@
 
 mod calls;
 mod carry;
+mod gone;
 mod live;
 mod outcome;
 mod owed;

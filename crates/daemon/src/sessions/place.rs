@@ -3,18 +3,22 @@
 //! A private workspace lies in the data directory and goes with its session. Everything else must be granted.
 
 use super::Key;
+use super::gone::Gone;
 use super::pool::Sort;
-use actum_kernel::Session;
+use actum_kernel::{Session, State};
 use actum_model::{ErrorCode, Fault};
 use actum_provider::Grants;
 use actum_provider::grants::{FileGrant, Reach};
 use actum_sandbox::{Access, Mount, Profile};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Where private workspaces are, in the data directory: `TENANT/SESSION-GENERATION`.
+const WORKSPACES: &str = "workspaces";
 /// Where a session's workspace is seen in its cage.
 pub(crate) const WORK: &str = "/work";
 /// Where its other folders are seen, by number from 1.
@@ -73,12 +77,14 @@ pub(crate) struct Places {
     /// The data directory. Where a folder holds it, it is covered.
     data: PathBuf,
     grants: Arc<Grants>,
+    gone: Gone,
 }
 
 impl Places {
     /// Private workspaces go to the data directory, which no program sees otherwise.
     pub(crate) fn new(data: PathBuf, grants: Arc<Grants>) -> Places {
-        Places { data, grants }
+        let gone = Gone::new(data.join(WORKSPACES).join(".gone"));
+        Places { data, grants, gone }
     }
 
     /// What covers the data directory in a cage that shows these folders: an empty one. The folders on the way to it
@@ -257,7 +263,7 @@ impl Places {
 
     /// Where warm processes have their folders. They are on the same file system as those of sessions.
     pub(crate) fn pool(&self) -> PathBuf {
-        self.data.join("workspaces").join(".pool")
+        self.data.join(WORKSPACES).join(".pool")
     }
 
     fn private_path(&self, key: &Key, generation: u64) -> PathBuf {
@@ -265,7 +271,7 @@ impl Places {
     }
 
     fn workspaces(&self, key: &Key) -> PathBuf {
-        self.data.join("workspaces").join(key.0.as_str())
+        self.data.join(WORKSPACES).join(key.0.as_str())
     }
 
     fn private(&self, key: &Key, generation: u64) -> Result<PathBuf, Fault> {
@@ -287,27 +293,91 @@ impl Places {
 
     /// Removes the private workspaces of a session that is gone, but not of one that was created under its id since.
     pub(crate) async fn forget(&self, key: &Key, alive: Option<u64>) {
-        let (folder, prefix) = (self.workspaces(key), format!("{}-", key.1));
-        let remove = move || -> io::Result<()> {
-            for entry in std::fs::read_dir(&folder)? {
-                let entry = entry?;
-                let name = entry.file_name();
-                let generation = name
-                    .to_str()
-                    .and_then(|name| name.strip_prefix(&prefix)?.parse::<u64>().ok());
-                if generation.is_some_and(|generation| Some(generation) != alive) {
-                    std::fs::remove_dir_all(entry.path())?;
-                }
-            }
-            Ok(())
-        };
-        let removed = tokio::task::spawn_blocking(remove).await;
-        if let Ok(Err(error)) = removed
-            && error.kind() != io::ErrorKind::NotFound
-        {
+        let (places, id) = (self.clone(), key.1.to_string());
+        let folder = self.workspaces(key);
+        let left = move |name: &str, generation| name == id && Some(generation) != alive;
+        let taken = tokio::task::spawn_blocking(move || places.take(&folder, left)).await;
+        if let Ok(Err(error)) = taken {
             tracing::warn!(%error, session = key.1.as_str(), "the folder of a deleted session is still there");
         }
+        self.gone.empty_behind();
     }
+
+    /// Removes the private workspaces of sessions that are in no history, and of warm processes: a daemon that was
+    /// killed had no time to. To be called before the first session is started. Where one cannot be removed, that is
+    /// logged, and nothing else comes of it.
+    pub(crate) fn sweep(&self, state: &State) {
+        let kept: BTreeSet<PathBuf> = state
+            .sessions
+            .iter()
+            .map(|(key, row)| self.private_path(key, row.generation))
+            .collect();
+        let workspaces = folders(&self.data.join(WORKSPACES));
+        let swept = workspaces.into_iter().flatten().map(|tenant| {
+            if tenant == self.pool() {
+                return self.gone.take(&tenant).map(|()| 0);
+            }
+            let left = |name: &str, generation| !kept.contains(&tenant.join(format!("{name}-{generation}")));
+            self.take(&tenant, left)
+        });
+        let taken: usize = swept
+            .map(|taken| {
+                taken.unwrap_or_else(|error| {
+                    tracing::warn!(%error, "a folder of the run before is still there");
+                    0
+                })
+            })
+            .sum();
+        if taken > 0 {
+            tracing::info!(taken, "removed folders of sessions that are gone");
+        }
+        self.gone.empty_behind();
+    }
+
+    /// Takes away the workspaces in a folder whose session's id and generation are `gone`; how many. What is no workspace
+    /// by its name, or no folder, stays.
+    ///
+    /// # Errors
+    /// The first that hindered it, when it has taken what it could.
+    fn take(&self, folder: &Path, gone: impl Fn(&str, u64) -> bool) -> io::Result<usize> {
+        let (mut taken, mut first) = (0, Ok(()));
+        for path in folders(folder)? {
+            let name = path
+                .file_name()
+                .and_then(std::ffi::OsStr::to_str)
+                .unwrap_or_default();
+            let session = name.rsplit_once('-');
+            let session = session.and_then(|(id, generation)| Some((id, generation.parse().ok()?)));
+            if session.is_none_or(|(id, generation)| !gone(id, generation)) {
+                continue;
+            }
+            match self.gone.take(&path) {
+                Ok(()) => taken += 1,
+                Err(error) => first = first.and(Err(error)),
+            }
+        }
+        first.map(|()| taken)
+    }
+}
+
+/// The folders in a folder, without links to some; none where it is not there, or is a link itself.
+fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    if !is_folder(folder) {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a folder is there itself, and not a link to one.
+fn is_folder(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
 }
 
 /// A folder within a mount, mounted on itself. With its mount, rights are translated for its owner, so it must be the
@@ -424,5 +494,56 @@ mod tests {
                 .mounts,
             []
         );
+    }
+
+    #[test]
+    fn a_start_removes_the_workspaces_of_sessions_that_are_gone_and_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        let places = places(root.path(), "ro");
+        let mut state = State::default();
+        let of = |tenant: &str, id: &str| (Tenant::parse(tenant).unwrap(), SessionId::parse(id).unwrap());
+        for (tenant, id, generation) in [("main", "s", 7), ("main", "dash-5", 3), ("other", "only", 2)] {
+            let row = Session {
+                generation,
+                version: 0,
+                created_at: 0,
+                metadata: Default::default(),
+                spec: None,
+                worker: None,
+                promises: Default::default(),
+            };
+            state.sessions.insert(of(tenant, id), row);
+        }
+        let all = root.path().join("data/workspaces");
+        let stay = [
+            "main/s-7",
+            "main/dash-5-3",
+            "other/only-2",
+            "main/notes",
+            "main/s-x",
+        ];
+        let go = [
+            "main/s-6",
+            "main/dash-5",
+            "main/only-2",
+            "other/s-7",
+            "none/s-7",
+            ".pool/0",
+        ];
+        for folder in stay.iter().chain(&go) {
+            std::fs::create_dir_all(all.join(folder).join("inner")).unwrap();
+        }
+        std::fs::write(all.join("main/file-9"), "1").unwrap();
+        let outside = root.path().join("outside/s-1");
+        std::fs::create_dir_all(&outside).unwrap();
+        std::os::unix::fs::symlink(&outside, all.join("main/link-4")).unwrap();
+        std::os::unix::fs::symlink(root.path().join("outside"), all.join("linked")).unwrap();
+        places.sweep(&state);
+        for folder in stay.iter().chain(&["main/file-9", "main/link-4", "linked/s-1"]) {
+            assert!(all.join(folder).exists(), "{folder}");
+        }
+        for folder in go {
+            assert!(!all.join(folder).exists(), "{folder}");
+        }
     }
 }

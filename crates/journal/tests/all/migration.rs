@@ -146,6 +146,7 @@ fn every_event() -> Vec<Event> {
         Event::ProbeRequested {
             seq: 7,
             timeout_ms: 30_000,
+            lost: false,
         },
         Event::ProbeAnswered {
             seq: 7,

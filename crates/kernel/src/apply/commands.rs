@@ -155,15 +155,17 @@ impl State {
                 stopping: None,
                 doubt: None,
                 probe: None,
+                lost: false,
             });
         });
     }
 
     /// Its probe has a time of its own, and whatever stopped the command is over with its process.
-    pub(super) fn probe_requested(&mut self, seq: u64, timeout_ms: u64) {
+    pub(super) fn probe_requested(&mut self, seq: u64, timeout_ms: u64, lost: bool) {
         let due = self.elapsed.saturating_add(timeout_ms);
         self.running_mut(seq, |running| {
             running.probe = Some(Probing::Asked);
+            running.lost = lost;
             running.stopping = None;
             running.due = due;
         });

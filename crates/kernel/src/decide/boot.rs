@@ -65,7 +65,7 @@ impl Decider<'_> {
                         Some(Fault::new(ErrorCode::Interrupted, message)),
                     );
                 }
-                RecoveryClass::Probe => self.ask_probe(seq),
+                RecoveryClass::Probe => self.ask_probe(seq, running.lost),
                 RecoveryClass::InDoubt if running.doubt.is_none() => {
                     self.doubt(seq, Doubt::CrashAfterDispatch, None);
                 }

@@ -82,7 +82,7 @@ impl Decider<'_> {
             settlement: Box::new(settlement.clone()),
         });
         let Settlement { settled, data, fault } = settlement.clone();
-        match (settled, running.stopping) {
+        match (settled, running.stopping.clone()) {
             (SettledAs::Succeeded, _) => {
                 if let Some(identity) = self.identity(seq) {
                     self.after_success(&identity);
@@ -104,7 +104,7 @@ impl Decider<'_> {
             (_, Some(StopReason::Timeout)) => self.doubt(seq, Doubt::TimeoutAfterDispatch, data),
             (_, Some(StopReason::Cancel { .. })) => self.doubt(seq, Doubt::CancelAfterDispatch, data),
             // Nobody stopped it: whoever carried it out lost sight of it.
-            (_, None) => self.doubt(seq, Doubt::AnswerLost, data),
+            (_, None) => self.answer_lost(seq, &running, data),
         }
     }
 

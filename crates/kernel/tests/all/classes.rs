@@ -47,6 +47,7 @@ fn state(kind: &str, dispatching: bool, stopping: Option<StopReason>) -> State {
         stopping,
         doubt: None,
         probe: None,
+        lost: false,
     };
     let row = CommandRow {
         identity: Arc::new(identity),

@@ -156,6 +156,7 @@ fn same_row(row: &CommandRow, stand: &Stand) -> bool {
                 && found.stopping == expected.stopping
                 && found.doubt == expected.doubt
                 && found.is_probed() == expected.probed
+                && found.lost == expected.lost
         }
         _ => false,
     }

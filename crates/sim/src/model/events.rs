@@ -1,6 +1,6 @@
 //! Every event against the books: may it come now, and what changes by it.
 
-use super::{Command, Model, Reading, Running, Session, Stand};
+use super::{Command, Model, Reading, Running, Session, Stand, settles_as};
 use crate::broken::{Broken, hold};
 use actum_model::effect::{Doubt, ProbeAnswer, RecoveryClass, SettledAs};
 use actum_model::event::{Event, StopReason};
@@ -66,7 +66,11 @@ impl Model {
                 hold!(open, "it settled twice");
                 reading.settled = Some(*seq);
             }
-            Event::ProbeRequested { seq, timeout_ms } => self.probe_asked(reading, *seq, *timeout_ms)?,
+            Event::ProbeRequested {
+                seq,
+                timeout_ms,
+                lost,
+            } => self.probe_asked(reading, *seq, *timeout_ms, *lost)?,
             Event::ProbeAnswered { seq, answer, .. } => self.probe_answered(reading, *seq, answer)?,
             Event::EffectLate { seq, .. } => {
                 let open = self.running(*seq).is_some_and(|running| running.doubt.is_none());
@@ -198,6 +202,7 @@ impl Model {
             stopping: None,
             doubt: None,
             probed: false,
+            lost: false,
         };
         self.stand(seq, Stand::Running(running));
         Ok(())
@@ -228,7 +233,13 @@ impl Model {
     }
 
     fn doubts(&mut self, reading: &mut Reading<'_>, seq: u64, reason: Doubt) -> Result<(), Broken> {
-        let crashed = reading.recovered == Some(seq) || reading.unanswered == Some(seq);
+        let unanswered = reading.unanswered == Some(seq);
+        let lost = self.running(seq).is_some_and(|running| running.lost);
+        let crashed = reading.recovered == Some(seq) || (unanswered && !lost);
+        hold!(
+            unanswered || reason != Doubt::AnswerLost || !self.could_ask(seq)?,
+            "its probe was not asked"
+        );
         hold!(
             crashed == (reason == Doubt::CrashAfterDispatch),
             "a doubt for another reason"
@@ -264,11 +275,37 @@ impl Model {
         }
     }
 
-    fn probe_asked(&mut self, reading: &Reading<'_>, seq: u64, timeout_ms: u64) -> Result<(), Broken> {
+    /// Whether its probe can tell what became of it.
+    fn could_ask(&self, seq: u64) -> Result<bool, Broken> {
+        let asks = self.command(seq)?.payload.to_value().get("probe").is_some();
+        let left = self.running(seq).filter(|running| running.dispatched);
+        Ok(asks && left.is_some_and(|running| !running.contained))
+    }
+
+    fn probe_asked(
+        &mut self,
+        reading: &Reading<'_>,
+        seq: u64,
+        timeout_ms: u64,
+        lost: bool,
+    ) -> Result<(), Broken> {
+        let crashed = reading.recovered == Some(seq) && reading.class == Some(RecoveryClass::Probe);
+        let was_lost = match reading.input {
+            Input::Outcome { settlement, .. } if reading.settled == Some(seq) => {
+                let running = self.running(seq);
+                running.is_some_and(|running| {
+                    let end = settles_as(settlement.settled, running.stopping.as_ref(), false);
+                    end == Err(Doubt::AnswerLost)
+                })
+            }
+            _ => false,
+        };
         hold!(
-            reading.recovered == Some(seq) && reading.class == Some(RecoveryClass::Probe),
+            was_lost || (crashed && lost == self.running(seq).is_some_and(|running| running.lost)),
             "nothing asked for its probe"
         );
+        hold!(lost || !was_lost, "its probe is asked for another reason");
+        hold!(self.could_ask(seq)?, "it brought no probe");
         hold!(
             self.running(seq).is_some_and(|running| running.dispatched),
             "its probe is asked though it never left"
@@ -276,6 +313,7 @@ impl Model {
         let due = self.elapsed + timeout_ms;
         self.change(seq, |running| {
             (running.probed, running.stopping, running.due) = (true, None, due);
+            running.lost = lost;
         });
         self.hold_waits(seq);
         Ok(())

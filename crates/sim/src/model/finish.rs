@@ -246,7 +246,7 @@ impl Model {
             return Err(Broken(format!("record {idx}: {foreseen:?} was foreseen")));
         }
         if let Some(seq) = reading.settled {
-            let open = self.running(seq).is_some_and(|running| running.doubt.is_none());
+            let open = self.running(seq).is_some_and(|running| !running.is_uncertain());
             hold!(!open, "record {idx}: command {seq} settled and goes on");
         }
         if let Some(foreseen) = &reading.immediate {

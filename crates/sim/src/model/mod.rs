@@ -90,6 +90,8 @@ pub struct Running {
     pub doubt: Option<Doubt>,
     /// Whether its probe is asked.
     pub probed: bool,
+    /// Whether it was asked because the answer was lost.
+    pub lost: bool,
 }
 
 impl Running {

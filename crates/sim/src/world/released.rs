@@ -120,6 +120,8 @@ impl World {
             let delay = *self.rng.pick(&[0, 5, 1000, 100_000, u64::MAX / 2]).unwrap_or(&0);
             let settled = match self.rng.chance(800) {
                 true if start.probe && self.rng.chance(300) => SettledAs::Unconfirmed,
+                // The answer is lost on the way back.
+                true if !start.probe && self.rng.chance(50) => SettledAs::Unconfirmed,
                 true => SettledAs::Succeeded,
                 false => SettledAs::Failed,
             };

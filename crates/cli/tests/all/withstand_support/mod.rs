@@ -72,6 +72,15 @@ impl Ground {
         })
     }
 
+    /// Kills the daemon, changes something beneath the folder of all it has, and starts it again.
+    pub fn again_with(self, change: impl FnOnce(&Path)) -> Ground {
+        let root = self.root.clone();
+        self.again(&[], |daemon| {
+            daemon.kill();
+            change(&root);
+        })
+    }
+
     /// Stops the daemon and starts it again.
     pub fn stopped(self, flags: &[&str]) -> Ground {
         self.again(flags, |daemon| {

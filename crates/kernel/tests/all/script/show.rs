@@ -89,7 +89,14 @@ pub(crate) fn event(state: &State, event: &Event) -> String {
         },
         Event::InDoubt { seq, reason } => format!("in doubt {}, {}", of(seq), reason.as_str()),
         Event::Recovered { seq, class } => format!("recovered {} as {}", of(seq), class.as_str()),
-        Event::ProbeRequested { seq, timeout_ms } => format!("probe requested {}, {timeout_ms} ms", of(seq)),
+        Event::ProbeRequested {
+            seq,
+            timeout_ms,
+            lost,
+        } => {
+            let why = if *lost { ", its answer was lost" } else { "" };
+            format!("probe requested {}, {timeout_ms} ms{why}", of(seq))
+        }
         Event::ProbeAnswered { seq, answer, .. } => match answer {
             ProbeAnswer::Landed => format!("probe answered {}: landed", of(seq)),
             ProbeAnswer::DidNotHappen => format!("probe answered {}: did not happen", of(seq)),

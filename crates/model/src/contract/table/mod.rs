@@ -389,7 +389,7 @@ pub const CONTRACTS: &[Contract] = &[
             optional(
                 "probe",
                 Shape::Object(PROBE),
-                "`{argv, cwd}`, cwd being the command's own if absent. A program that only looks: after a crash of the daemon it tells whether the effect happened, by exit code 0 (it did), 1 (it did not) or any other (nobody knows).",
+                "`{argv, cwd}`, cwd being the command's own if absent. A program that only looks: after a crash of the daemon, or where the answer is lost, it tells whether the effect happened, by exit code 0 (it did), 1 (it did not) or any other (nobody knows).",
             ),
         ],
         output: &[

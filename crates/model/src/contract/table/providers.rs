@@ -289,7 +289,7 @@ pub(super) const HTTP_FETCH: Contract = Contract {
         optional(
             "probe",
             Shape::Object(HTTP_PROBE),
-            "A GET that only looks: after a crash of the daemon its status tells whether the request happened.",
+            "A GET that only looks: after a crash of the daemon, or where the answer is lost, its status tells whether the request happened.",
         ),
     ],
     output: &[
