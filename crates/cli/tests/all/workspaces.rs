@@ -105,5 +105,5 @@ fn a_start_removes_the_folders_of_sessions_that_are_gone_and_keeps_the_others() 
 
 #[test]
 fn the_same_holds_for_an_ordinary_user() {
-    again_as_an_ordinary_user("the_same_holds_for_an_ordinary_user");
+    again_as_an_ordinary_user(module_path!(), "the_same_holds_for_an_ordinary_user");
 }
