@@ -4,7 +4,7 @@
 
 use crate::common::{Daemon, Random, annotations, block_on, over, seed, web};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const ROUNDS: usize = 5;
 const COMMANDS: usize = 3000;
@@ -64,12 +64,21 @@ fn every_acknowledged_outcome_survives_sigkill_at_random_points() {
         assert_eq!(again.ready["recovery"]["cleanShutdown"], false);
         block_on(async {
             let client = again.client().await;
-            for (id, answer) in &acknowledged {
-                let row = client
-                    .submit(&json!({"type": "command.get", "payload": {"id": id}}))
-                    .await
-                    .unwrap();
+            let asked: Vec<Value> = acknowledged
+                .keys()
+                .map(|id| json!({"type": "command.get", "payload": {"id": id}}))
+                .collect();
+            let (sender, mut receiver) = client.submit_ndjson().await.unwrap();
+            let asking = tokio::spawn(async move {
+                for question in asked {
+                    sender.send(&question).await.unwrap();
+                }
+            });
+            let mut found = BTreeSet::new();
+            while let Some(row) = receiver.next().await.unwrap() {
                 let row = &row["data"];
+                let id = row["id"].as_str().unwrap();
+                let answer = &acknowledged[id];
                 assert_eq!(row["state"], answer["outcome"], "round {round}, {id}: {row}");
                 assert_eq!(row["finishedIdx"], answer["idx"], "round {round}, {id}: {row}");
                 assert_eq!(row["laneSeq"], answer["laneSeq"], "round {round}, {id}: {row}");
@@ -77,7 +86,13 @@ fn every_acknowledged_outcome_survives_sigkill_at_random_points() {
                     row["sessionVersion"], answer["sessionVersion"],
                     "round {round}, {id}: {row}"
                 );
+                found.insert(id.to_owned());
             }
+            asking.await.unwrap();
+            assert!(
+                found.iter().eq(acknowledged.keys()),
+                "round {round}: none is missing"
+            );
             // Sent again, all of it is done exactly once.
             let (sender, mut receiver) = client.submit_ndjson().await.unwrap();
             for command in &commands {

@@ -103,7 +103,12 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) async fn start(kind: Kind) -> Bench {
-        Bench::with(kind, Options::default()).await
+        // How long a start may take is a matter of its own, and a busy machine takes its time.
+        let options = Options {
+            hello_timeout: PATIENCE,
+            ..Options::default()
+        };
+        Bench::with(kind, options).await
     }
 
     pub(crate) async fn with(kind: Kind, options: Options) -> Bench {
