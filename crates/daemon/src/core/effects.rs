@@ -3,6 +3,7 @@
 
 use super::crash;
 use super::handle::Shared;
+use super::inbox::WeakInbox;
 use super::live::{Chunk, OutputChunk};
 use super::thread::Msg;
 use crate::access::calls::{self, Calls};
@@ -57,7 +58,7 @@ pub(crate) struct Effects {
     originals: HashMap<u64, Originals>,
     /// Effects that may leave and wait for a free place.
     waiting: VecDeque<Start>,
-    inbox: mpsc::WeakSender<Msg>,
+    inbox: WeakInbox,
     runtime: tokio::runtime::Handle,
 }
 
@@ -66,7 +67,7 @@ impl Effects {
         (door, sessions, providers): (Door, Sessions, Providers),
         cages: Cages,
         means: Means,
-        inbox: mpsc::WeakSender<Msg>,
+        inbox: WeakInbox,
         runtime: tokio::runtime::Handle,
     ) -> Effects {
         Effects {
@@ -345,7 +346,7 @@ fn invite(
     Ok(())
 }
 
-async fn send(inbox: &mpsc::WeakSender<Msg>, message: Msg) {
+async fn send(inbox: &WeakInbox, message: Msg) {
     if let Some(inbox) = inbox.upgrade() {
         let _ended = inbox.send(message).await;
     }
@@ -354,7 +355,7 @@ async fn send(inbox: &mpsc::WeakSender<Msg>, message: Msg) {
 /// Turns what the door says into inputs and live output, until the door is gone.
 pub(crate) async fn listen(
     mut door: mpsc::UnboundedReceiver<WorkEvent>,
-    inbox: mpsc::WeakSender<Msg>,
+    inbox: WeakInbox,
     shared: Arc<Shared>,
 ) {
     let mut kept: HashMap<(u64, &'static str), (u64, String)> = HashMap::new();

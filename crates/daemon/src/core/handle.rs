@@ -1,6 +1,7 @@
 //! The handle transports hold: submit, read, follow.
 
 use super::effects::{self, Originals};
+use super::inbox::{Inbox, WeakInbox};
 use super::keys::DataKeys;
 use super::live::{self, LiveRecord, OutputChunk};
 use super::rate::Rates;
@@ -89,14 +90,14 @@ pub(crate) struct Counters {
 /// The handle. Clones are cheap.
 #[derive(Clone)]
 pub struct Core {
-    pub(crate) inbox: mpsc::Sender<Msg>,
+    pub(crate) inbox: Inbox,
     pub(crate) shared: Arc<Shared>,
 }
 
 /// The handle of somebody the core itself holds: it does not keep the core alive.
 #[derive(Clone)]
 pub(crate) struct WeakCore {
-    pub(crate) inbox: mpsc::WeakSender<Msg>,
+    pub(crate) inbox: WeakInbox,
     pub(crate) shared: std::sync::Weak<Shared>,
 }
 
@@ -385,7 +386,7 @@ impl Core {
         // A program that waits for an address waits for nothing now.
         self.shared.calls.answer_nowhere();
         let (done, closed) = oneshot::channel();
-        if self.inbox.send(Msg::Close(done)).await.is_ok() {
+        if self.inbox.post(Msg::Close(done)).await.is_ok() {
             let _ended = closed.await;
         }
         // They had their time. What became of them is not recorded any more, so nobody takes their end for a loss.

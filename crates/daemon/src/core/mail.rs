@@ -3,6 +3,8 @@
 
 use super::handle::ReplyTo;
 use actum_model::Response;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -13,23 +15,35 @@ type Answers = Vec<(ReplyTo, Response)>;
 /// The way to the connections. Batches arrive in the order in which they were sent.
 pub(crate) struct Mail {
     batches: mpsc::UnboundedSender<Answers>,
+    /// Batches that are on their way.
+    under_way: Arc<AtomicUsize>,
     carrier: JoinHandle<()>,
 }
 
 impl Mail {
     pub(crate) fn start(runtime: &Handle) -> Mail {
         let (batches, mut waiting) = mpsc::unbounded_channel::<Answers>();
+        let under_way = Arc::new(AtomicUsize::new(0));
+        let left = Arc::clone(&under_way);
         let carrier = runtime.spawn(async move {
             while let Some(answers) = waiting.recv().await {
-                for (reply, response) in answers {
-                    reply.send(response);
-                }
+                deliver(answers);
+                left.fetch_sub(1, Ordering::AcqRel);
             }
         });
-        Mail { batches, carrier }
+        Mail {
+            batches,
+            under_way,
+            carrier,
+        }
     }
 
     pub(crate) fn send(&self, answers: Answers) {
+        // One answer wakes one connection, which the carrier would do no cheaper.
+        if answers.len() == 1 && self.under_way.load(Ordering::Acquire) == 0 {
+            return deliver(answers);
+        }
+        self.under_way.fetch_add(1, Ordering::AcqRel);
         let _runtime_is_gone = self.batches.send(answers);
     }
 
@@ -37,5 +51,11 @@ impl Mail {
     pub(crate) fn close(self, runtime: &Handle) {
         drop(self.batches);
         let _runtime_is_gone = runtime.block_on(self.carrier);
+    }
+}
+
+fn deliver(answers: Answers) {
+    for (reply, response) in answers {
+        reply.send(response);
     }
 }

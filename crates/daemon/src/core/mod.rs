@@ -9,6 +9,7 @@ pub(crate) mod crash;
 mod effects;
 mod handle;
 mod history;
+mod inbox;
 mod keys;
 mod live;
 mod mail;

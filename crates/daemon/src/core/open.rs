@@ -5,6 +5,7 @@ use super::crash;
 use super::effects::{self, Effects, Means};
 use super::handle::{Core, Counters, Published, Shared, WeakCore};
 use super::history::{self, History};
+use super::inbox::{Inbox, WeakInbox};
 use super::keys::DataKeys;
 use super::mail::Mail;
 use super::rate::Rates;
@@ -112,7 +113,7 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
     let mut recovery = Recovery::new();
     let opened = actum_journal::open(Arc::clone(&storage), &journal_options, &mut recovery)?;
     let state = recovery.finish().state;
-    let (inbox, messages) = mpsc::channel(limits::INPUT_QUEUE_MAX);
+    let (inbox, messages, desk) = Inbox::new(limits::INPUT_QUEUE_MAX);
     let rules = Arc::new(rules(options).map_err(OpenFault)?);
     let personal = Personal::new(&options.data, keys.clone(), opened.blobs.clone());
     finish_erasures(&personal, &state, &opened)?;
@@ -171,8 +172,7 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
         clock: Clock::resume(state.at, state.elapsed, clocks.wall_ms(), clocks.monotonic_ms()),
         engine: Engine::new(state, opened.stager),
         writer: opened.writer,
-        inbox: messages,
-        shared,
+        shared: Arc::clone(&shared),
         effects: Effects::new(
             (door, sessions, providers),
             cages,
@@ -193,6 +193,8 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
         ticker: Ticker::start(&runtime, weak, clocks, elapsed_base),
         runtime,
         dispatches: Vec::new(),
+        last: (0, Duration::ZERO),
+        failed: None,
     };
     let events = boot(&mut thread, options).map_err(OpenFault)?;
     if opened.report.leaves_beyond_head > 0 {
@@ -204,9 +206,10 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
     let took = clocks.monotonic_ms();
     let found = summary(&opened.report, thread.engine.ahead(), &events, took);
     thread.shared.recovery.store(Arc::new(found.0));
+    desk.seat(thread);
     std::thread::Builder::new()
         .name("engine".into())
-        .spawn(move || thread.run())?;
+        .spawn(move || super::thread::run(messages, &desk, &shared))?;
     Ok(core)
 }
 
@@ -368,13 +371,13 @@ fn node() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-async fn sync_at_interval(inbox: mpsc::WeakSender<Msg>, interval_ms: u64) {
+async fn sync_at_interval(inbox: WeakInbox, interval_ms: u64) {
     let mut interval = tokio::time::interval(Duration::from_millis(interval_ms.max(1)));
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
         let Some(inbox) = inbox.upgrade() else { return };
-        if inbox.send(Msg::Sync).await.is_err() {
+        if inbox.post(Msg::Sync).await.is_err() {
             return;
         }
     }

@@ -1,13 +1,13 @@
 //! Takes snapshots beside the engine: from a published state, on a thread of its own.
 
 use super::handle::Published;
+use super::inbox::WeakInbox;
 use super::thread::Msg;
 use actum_journal::{Keeper, SnapshotMeta, Tree, Writer};
 use actum_kernel::{State, state_digest};
 use actum_model::{Event, Hash, event::SnapshotTaken};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::mpsc;
 
 /// Records since the last snapshot that make one worth its time when the daemon ends.
 const CLOSE_RECORDS_MIN: u64 = 20_000;
@@ -20,7 +20,7 @@ pub(crate) struct Snapshots {
     pub(crate) compact: bool,
     pub(crate) last_idx: u64,
     pub(crate) busy: Arc<AtomicBool>,
-    pub(crate) inbox: mpsc::WeakSender<Msg>,
+    pub(crate) inbox: WeakInbox,
 }
 
 impl Snapshots {
@@ -38,7 +38,7 @@ impl Snapshots {
             match take(&keeper, &tree, &published.state, head_hash) {
                 Ok(taken) => {
                     if let Some(inbox) = inbox.upgrade() {
-                        let _ended = inbox.blocking_send(Msg::SnapshotTaken(taken));
+                        let _ended = inbox.post_blocking(Msg::SnapshotTaken(taken));
                     }
                     if compact && let Err(error) = keeper.compact() {
                         tracing::warn!(%error, "old segments could not be removed");

@@ -1,9 +1,11 @@
-//! The engine's thread: takes what has come, decides it, makes it durable in one batch, releases it.
-//! While it waits for the disk the next batch gathers in its inbox, so batches grow with the load.
+//! The engine's turns, and the thread that carries them out: it takes what has come, decides it, makes it durable in one
+//! batch, releases it. While it waits for the disk the next batch gathers, so batches grow with the load. Where there
+//! is little to do, turns are carried out by whoever brings a message (see [`super::inbox`]).
 
 use super::crash;
 use super::effects::{Effects, Originals};
 use super::handle::{Counters, Published, ReplyTo, Shared};
+use super::inbox::Desk;
 use super::mail::Mail;
 use super::snapshots::Snapshots;
 use super::ticker::Due;
@@ -17,6 +19,7 @@ use actum_model::input::Submit;
 use actum_model::worker::WorkerNews;
 use actum_model::{Body, ErrorCode, Fault, Input, Json, Response, Settlement, Stamped};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// A read on its way to durable state.
@@ -74,7 +77,6 @@ pub(crate) struct EngineThread {
     pub(crate) engine: Engine<To>,
     pub(crate) writer: Writer,
     pub(crate) clock: Clock,
-    pub(crate) inbox: mpsc::Receiver<Msg>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) effects: Effects,
     pub(crate) snapshots: Snapshots,
@@ -83,59 +85,131 @@ pub(crate) struct EngineThread {
     pub(crate) runtime: tokio::runtime::Handle,
     /// Effects whose request became durable and that ask for their durable mark.
     pub(crate) dispatches: Vec<u64>,
+    /// Messages in the last turn, and how long it took.
+    pub(crate) last: (usize, Duration),
+    /// Why it cannot go on.
+    pub(crate) failed: Option<Fault>,
+}
+
+/// What a turn leaves to be done.
+pub(crate) enum Left {
+    Nothing,
+    Work,
+    Failure,
+}
+
+/// Runs the engine until it is closed or cannot go on.
+pub(crate) fn run(mut messages: mpsc::Receiver<Msg>, desk: &Desk, shared: &Shared) {
+    let end = turn_until_end(&mut messages, desk);
+    let engine = desk.unseat();
+    let close = || engine.map_or(Ok(()), EngineThread::close);
+    let (failure, done) = match end {
+        End::Closed(done) => (close().err(), Some(done)),
+        End::Dropped => (close().err(), None),
+        End::Failed(fault) => (Some(fault), None),
+    };
+    if let Some(fault) = failure {
+        tracing::error!(code = %fault.code, "{}", fault.message);
+        shared.fatal.send_replace(Some(fault));
+    }
+    if let Some(done) = done {
+        let _gone = done.send(());
+    }
+}
+
+fn turn_until_end(messages: &mut mpsc::Receiver<Msg>, desk: &Desk) -> End {
+    let broken = || {
+        End::Failed(Fault::new(
+            ErrorCode::Internal,
+            "a turn of the engine ended in a panic",
+        ))
+    };
+    let mut has_work = false;
+    loop {
+        // Waited for without the engine, so that others can have their turns.
+        let first = match has_work {
+            true => None,
+            false => match messages.blocking_recv() {
+                Some(message) => Some(message),
+                None => return End::Dropped,
+            },
+        };
+        let Some(mut seat) = desk.engine() else {
+            return broken();
+        };
+        let Some(engine) = seat.as_mut() else {
+            return broken();
+        };
+        if let Some(fault) = engine.failed.take() {
+            return End::Failed(fault);
+        }
+        let mut first = first;
+        let next = || {
+            let message = first.take().or_else(|| messages.try_recv().ok())?;
+            desk.taken();
+            Some(message)
+        };
+        match engine.turn(next) {
+            Ok(None) => has_work = engine.has_work(),
+            Ok(Some(end)) => return end,
+            Err(fault) => return End::Failed(fault),
+        }
+    }
 }
 
 impl EngineThread {
-    /// Runs until the core is closed or cannot go on.
-    pub(crate) fn run(mut self) {
-        let shared = Arc::clone(&self.shared);
-        let (failure, done) = match self.turn_until_end() {
-            End::Closed(done) => (self.close().err(), Some(done)),
-            End::Dropped => (self.close().err(), None),
-            End::Failed(fault) => (Some(fault), None),
-        };
-        if let Some(fault) = failure {
-            tracing::error!(code = %fault.code, "{}", fault.message);
-            shared.fatal.send_replace(Some(fault));
-        }
-        if let Some(done) = done {
-            let _gone = done.send(());
-        }
+    /// Whether something is to be done without another message.
+    pub(crate) fn has_work(&self) -> bool {
+        self.failed.is_some()
+            || !self.engine.is_idle()
+            || !self.dispatches.is_empty()
+            || self.engine.ahead().has_more()
     }
 
-    fn turn_until_end(&mut self) -> End {
-        loop {
-            match self.turn() {
-                Ok(None) => {}
-                Ok(Some(end)) => return end,
-                Err(fault) => return End::Failed(fault),
+    /// Whether messages come one by one, turns are short and nothing is to be done.
+    pub(crate) fn is_calm(&self, turn_time_max: Duration) -> bool {
+        let (messages, took) = self.last;
+        messages <= 1 && took <= turn_time_max && !self.has_work()
+    }
+
+    /// A turn on the thread of somebody else. What ends the engine is left to its own thread.
+    pub(crate) fn turn_or_fail(&mut self, mut message: Option<Msg>) -> Left {
+        match self.turn(|| message.take()) {
+            Ok(_) if self.has_work() => Left::Work,
+            Ok(_) => Left::Nothing,
+            Err(fault) => {
+                self.failed = Some(fault);
+                Left::Failure
             }
         }
     }
 
     /// One batch: gather, decide, make durable, release.
-    fn turn(&mut self) -> Result<Option<End>, Fault> {
-        let mut end = None;
-        if self.engine.is_idle() && self.dispatches.is_empty() && !self.engine.ahead().has_more() {
-            match self.inbox.blocking_recv() {
-                Some(message) => end = self.take(message)?,
-                None => return Ok(Some(End::Dropped)),
-            }
+    fn turn(&mut self, mut next: impl FnMut() -> Option<Msg>) -> Result<Option<End>, Fault> {
+        let begun = Instant::now();
+        let (mut end, mut messages) = (None, 0);
+        if !self.has_work()
+            && let Some(message) = next()
+        {
+            messages += 1;
+            end = self.take(message)?;
         }
         let (at, elapsed) = self.now();
         self.tell_of_the_clock(at, elapsed)?;
         for seq in std::mem::take(&mut self.dispatches) {
             self.decide(at, elapsed, Input::Dispatch { seq }, None)?;
         }
-        while end.is_none() && !self.engine.is_full() {
-            match self.inbox.try_recv() {
-                Ok(message) => end = self.take(message)?,
-                Err(_) => break,
-            }
+        while end.is_none()
+            && !self.engine.is_full()
+            && let Some(message) = next()
+        {
+            messages += 1;
+            end = self.take(message)?;
         }
         let (at, elapsed) = self.now();
         self.engine.go_on(at, elapsed).map_err(|error| internal(&error))?;
         self.commit()?;
+        self.last = (messages, begun.elapsed());
         Ok(end)
     }
 

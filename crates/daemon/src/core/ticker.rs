@@ -1,13 +1,14 @@
 //! Wakes the engine when something is due. It decides nothing: a tick too many makes no record.
 
 use super::clock::Clocks;
+use super::inbox::WeakInbox;
 use super::thread::Msg;
 use actum_kernel::State;
 use actum_model::limits::CLOCK_JUMP_MS_MAX;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 /// Expiries by history time are looked at no more often than this; nobody waits for them.
 const EXPIRY_PAUSE: Duration = Duration::from_secs(1);
@@ -92,7 +93,7 @@ impl Ticker {
     /// Starts the task. `elapsed_base` is the run time when the clocks started.
     pub(crate) fn start(
         runtime: &tokio::runtime::Handle,
-        inbox: mpsc::WeakSender<Msg>,
+        inbox: WeakInbox,
         clocks: Clocks,
         elapsed_base: u64,
     ) -> Ticker {
@@ -114,7 +115,7 @@ impl Ticker {
 async fn run(
     mut due: watch::Receiver<Due>,
     planned: Arc<AtomicU64>,
-    inbox: mpsc::WeakSender<Msg>,
+    inbox: WeakInbox,
     clocks: Clocks,
     elapsed_base: u64,
 ) {
@@ -135,7 +136,7 @@ async fn run(
                     continue;
                 }
                 let Some(inbox) = inbox.upgrade() else { return };
-                if inbox.send(Msg::Tick).await.is_err() {
+                if inbox.post(Msg::Tick).await.is_err() {
                     return;
                 }
                 ticked = Some(next);
