@@ -55,6 +55,40 @@ async fn ten_thousand_commands_go_out_before_the_first_answer_is_awaited() {
     sending.await.unwrap();
 }
 
+/// One by one, a command is decided on the thread that brings it; in a burst, on the engine's.
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_keep_their_order_whether_they_come_one_by_one_or_in_bursts() {
+    let daemon = Daemon::dev().await;
+    let mut clients = Vec::new();
+    for client in 0..4 {
+        let session = format!("s{client}");
+        daemon.session(&session).await;
+        let mut socket = daemon.socket().await;
+        clients.push(tokio::spawn(async move {
+            let (mut sent, mut versions, mut ids) = (0, Vec::new(), Vec::new());
+            for burst in (0..200).map(|round| round % 4 + 1) {
+                for _ in 0..burst {
+                    socket
+                        .send(&annotate(&format!("{session}-{sent}"), &session, sent))
+                        .await;
+                    sent += 1;
+                }
+                for _ in 0..burst {
+                    let response = socket.next().await;
+                    versions.push(response["sessionVersion"].as_u64().unwrap());
+                    ids.push(response["id"].as_str().unwrap().to_owned());
+                }
+            }
+            assert_eq!(versions, (1..=sent).collect::<Vec<u64>>());
+            let expected: Vec<String> = (0..sent).map(|n| format!("{session}-{n}")).collect();
+            assert_eq!(ids, expected);
+        }));
+    }
+    for client in clients {
+        client.await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_gets_a_clear_error_each_and_the_connection_lives_on() {
     let daemon = Daemon::dev().await;
