@@ -236,10 +236,9 @@ async fn a_draining_daemon_says_so_answers_what_is_due_and_closes() {
     while socket.next().await["event"] != "server_shutdown" {}
     assert_eq!(idle.next().await["event"], "server_shutdown");
     assert_eq!(idle.closed().await, Some(1001));
-    assert!(
-        tokio::net::TcpStream::connect(address).await.is_err(),
-        "no new connections"
-    );
+    // No new connections, while the command still goes on. The bug, of this test: that the listener is closed before the
+    // idle are told is promised nowhere, and on a busy machine it came after.
+    while tokio::net::TcpStream::connect(address).await.is_ok() {}
     // The command goes on until its input ends.
     tokio::task::spawn_blocking(move || std::fs::write(fifo, "done"))
         .await
