@@ -111,8 +111,13 @@ impl Inbox {
     /// # Errors
     /// The engine has ended.
     pub(crate) async fn post(&self, message: Msg) -> Result<(), Ended> {
+        let Ok(room) = self.messages.reserve().await else {
+            return Err(Ended(message));
+        };
+        // Counted only when nothing can come in between any more: who waits for room may be gone before there is any.
         self.desk.waiting.fetch_add(1, Ordering::AcqRel);
-        self.messages.send(message).await.map_err(|error| Ended(error.0))
+        room.send(message);
+        Ok(())
     }
 
     /// The same from a thread that may block.
