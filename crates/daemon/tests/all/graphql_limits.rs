@@ -1,7 +1,7 @@
 //! `/graphql` at its limits: a query that takes too long, an answer that grows too large, a WebSocket that says nothing,
 //! one that reads slowly and one that does not read. Each costs its own client, and nobody else.
 
-use crate::transport_support::{Daemon, JSON, Socket};
+use crate::transport_support::{Daemon, JSON, KeptAlive, Socket};
 use actum_daemon::access::Mode;
 use actum_daemon::transport::Timings;
 use actum_model::limits::{GRAPH_PAYLOAD_BYTES_MAX, GRAPHQL_RESPONSE_BYTES_MAX};
@@ -196,13 +196,13 @@ async fn a_peer_that_does_not_read_is_gone_and_the_others_are_served_meanwhile()
             .await;
     }
     let connections = || daemon.listening.as_ref().unwrap().connections();
-    let mut other = daemon.socket().await;
+    // The other is asked over HTTP. The bug, of this test: over a WebSocket it was pinged as well, and on a busy machine a
+    // peer that does read answers later than here is time for.
+    let mut other = KeptAlive::to(&daemon).await;
     while connections() > 1 {
-        assert_eq!(
-            other.call(&json!({"type": "server.health"})).await["success"],
-            true
-        );
+        assert_eq!(other.status_of("/v1/health").await, 200);
     }
+    drop(other);
     // It was cut off in the middle of an answer, or told why.
     assert!(matches!(stuck.closed().await, Some(4429) | None));
     daemon.finish().await;

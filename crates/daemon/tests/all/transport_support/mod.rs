@@ -201,6 +201,36 @@ pub async fn request_as_is(
     }
 }
 
+/// One HTTP connection for request after request.
+pub struct KeptAlive {
+    sender: http1::SendRequest<Full<Bytes>>,
+    host: String,
+}
+
+impl KeptAlive {
+    pub async fn to(daemon: &Daemon) -> KeptAlive {
+        let stream = TcpStream::connect(daemon.address).await.unwrap();
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        KeptAlive {
+            sender,
+            host: daemon.address.to_string(),
+        }
+    }
+
+    /// The status of what is there, read to its end.
+    pub async fn status_of(&mut self, path: &str) -> u16 {
+        self.sender.ready().await.unwrap();
+        let request = hyper::Request::get(path)
+            .header("host", &self.host)
+            .body(Full::default())
+            .unwrap();
+        let (head, body) = self.sender.send_request(request).await.unwrap().into_parts();
+        body.collect().await.unwrap();
+        head.status.as_u16()
+    }
+}
+
 /// A WebSocket.
 pub struct Socket {
     pub stream: WebSocketStream<TcpStream>,
