@@ -16,6 +16,7 @@ Locks are taken in this order: `read_lock`, `outlet`, `credit`, `state_lock`, `s
 `read_lock` or `outlet`: who holds them may wait for a frame that only the pump reads.
 """
 
+import array
 import ast
 import asyncio
 import builtins
@@ -655,8 +656,15 @@ class Worker:
         self.runner = ShellRunner(self) if self.kind == "shell" else PythonRunner(self)
         self.started = True
         threading.Thread(target=self.guard(self.pump), name="actum-pump", daemon=True).start()
-        self.send({"type": "ready", "session": str(self.config.get("session", "")), "pid": self.pid})
+        self.say_ready()
         self.serve()
+
+    def say_ready(self):
+        """With it goes the reading end of each pipe: what is left in them when this process is killed is not lost."""
+        frame = pack({"type": "ready", "session": str(self.config.get("session", "")), "pid": self.pid})
+        ends = array.array("i", [stream.fd for stream in self.streams])
+        with self.send_lock:
+            self.socket.sendmsg([len(frame).to_bytes(4, "big") + frame], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, ends)])
 
     def title(self):
         if self.kind == "shell":

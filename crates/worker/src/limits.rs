@@ -26,5 +26,7 @@ pub const LOOSE_EVENTS_MAX: usize = 1024;
 pub const ID_BYTES_MAX: usize = 512;
 /// Bytes of messages besides data that a worker makes this side keep for a consumer that does not read.
 pub const KEPT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes taken from each pipe of a dead worker: as much as it makes its pipes hold.
+pub const REMAINS_BYTES_MAX: usize = 1024 * 1024;
 /// How long a dead worker's remaining frames are read.
 pub const LAST_WORDS: Duration = Duration::from_millis(200);

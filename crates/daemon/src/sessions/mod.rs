@@ -127,11 +127,8 @@ impl Sessions {
                 Err(fault) => owed.pay(Settlement::failed(fault)),
             },
             None => {
-                drop(
-                    inner
-                        .runtime
-                        .spawn(carry::carry(Arc::clone(inner), key, start, make, stopped, owed)),
-                )
+                let carried = carry::carry(Arc::clone(inner), key, start, make, stopped, owed);
+                inner.runtime.spawn(carried);
             }
         }
     }

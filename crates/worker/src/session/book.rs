@@ -142,6 +142,14 @@ impl Book {
         self.capabilities.remove(id)
     }
 
+    /// The execution that output of a stream belongs to when it is found after the worker's end, and its number there.
+    /// Code that lets nothing else run may have kept its acknowledgement back as well.
+    pub(super) fn remains(&self, stream: Stream) -> Option<(String, u64)> {
+        let front = self.requests.front()?;
+        let seq = *self.next_seq.get(stream as usize)?;
+        (front.kind == Kind::Execution).then(|| (front.id.clone(), seq))
+    }
+
     /// Executions that have no outcome.
     pub(super) fn open_executions(&mut self) -> Vec<String> {
         let executions = self

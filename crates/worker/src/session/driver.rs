@@ -7,6 +7,7 @@ use super::desk::Desk;
 use super::event::{Booked, Cost, Event, Events, Taken};
 use super::hello;
 use super::outcome::{EndReason, Ending, Outcome, SessionError};
+use super::remains::Remains;
 use crate::limits::LAST_WORDS;
 use crate::process::{Boxed, End, Process, Running};
 use crate::protocol::{FrameBuffer, ProtocolError, Stream, ToWorker, WorkerHello, decode, encode};
@@ -62,6 +63,7 @@ pub(super) enum Command {
 pub(super) struct Driver {
     desk: Arc<Desk>,
     socket: Arc<UnixStream>,
+    remains: Remains,
     buffer: FrameBuffer,
     process: Box<dyn Process>,
     ended: Boxed<End>,
@@ -82,14 +84,22 @@ impl Driver {
         let Running { socket, mut process } = running;
         let ended = process.ended();
         let mut buffer = FrameBuffer::default();
-        let connected = connect(socket).map_err(|error| EndReason::Socket(error.to_string()));
-        let introduced = match connected {
-            Ok(socket) => hello::introduce(socket, &mut buffer, &options).await,
-            Err(reason) => Err(reason),
+        let mut remains = Remains::default();
+        let mut socket = match connect(socket) {
+            Ok(socket) => socket,
+            Err(error) => {
+                let reason = EndReason::Socket(error.to_string());
+                return Err(give_up(process, ended, reason).await);
+            }
         };
-        let (socket, worker) = match introduced {
-            Ok(introduced) => introduced,
-            Err(reason) => return Err(give_up(process, ended, reason).await),
+        let introduced = hello::introduce(&mut socket, &mut buffer, &mut remains, &options).await;
+        let worker = match introduced {
+            Ok(worker) => worker,
+            Err(reason) => {
+                // Its last words are in its end; a socket that is held open would keep it from leaving.
+                drop(socket);
+                return Err(give_up(process, ended, reason).await);
+            }
         };
         let socket = Arc::new(socket);
         let (outbox, inbox) = mpsc::unbounded_channel();
@@ -101,6 +111,7 @@ impl Driver {
         let driver = Driver {
             desk: Arc::new(Desk::new(Arc::clone(&socket), Book::new(&options.windows))),
             socket,
+            remains,
             buffer,
             process,
             ended,
@@ -402,6 +413,21 @@ impl Driver {
         Ok(())
     }
 
+    /// What the worker had no time to send belongs to the execution it was at.
+    fn tell_remains(&mut self) {
+        for (stream, data) in self.remains.read() {
+            if let Some((execution, seq)) = self.desk.book(|book| book.remains(stream)) {
+                let event = Event::Output {
+                    execution,
+                    stream,
+                    seq,
+                    data,
+                };
+                let _ = self.outbox.send((event, Cost::Free));
+            }
+        }
+    }
+
     /// Kills what is left, and gives everything that is open its end.
     async fn finish(&mut self, reason: EndReason) {
         if let Err(error) = self.process.kill() {
@@ -413,6 +439,9 @@ impl Driver {
             if !broken {
                 let _ = self.last_words().await;
             }
+        }
+        if !broken {
+            self.tell_remains();
         }
         // Closed first: what comes after is refused, what came before gets its end here.
         self.desk.close();

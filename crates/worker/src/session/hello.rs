@@ -2,27 +2,32 @@
 
 use super::Options;
 use super::outcome::EndReason;
+use super::remains::Remains;
 use crate::limits::PROTOCOL;
 use crate::protocol::{FrameBuffer, FromWorker, ProtocolError, ToWorker, WorkerHello, decode, encode};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use std::io;
+use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
-use tokio::net::unix::OwnedReadHalf;
 use tokio::time::timeout;
 
-/// Introduces this side and waits until the worker is ready. Frames that came after are left in `buffer`.
+/// Read at a time.
+const READ_BYTES: usize = 4096;
+
+/// Introduces this side and waits until the worker is ready. Frames that came after are left in `buffer`, and what the
+/// worker hands over with its introduction in `remains`.
 pub(super) async fn introduce(
-    socket: UnixStream,
+    socket: &mut UnixStream,
     buffer: &mut FrameBuffer,
+    remains: &mut Remains,
     options: &Options,
-) -> Result<(UnixStream, WorkerHello), EndReason> {
-    let (mut read, mut write) = socket.into_split();
+) -> Result<WorkerHello, EndReason> {
     let hello = encode(&ours(options)).map_err(EndReason::Protocol)?;
     let talk = async {
-        write
+        socket
             .write_all(&hello)
             .await
             .map_err(|error| EndReason::Socket(error.to_string()))?;
-        let theirs = match next(&mut read, buffer).await? {
+        let theirs = match next(socket, buffer, remains).await? {
             FromWorker::Hello(hello) => hello,
             other => return Err(fault_or(other, "`hello` first")),
         };
@@ -31,18 +36,14 @@ pub(super) async fn introduce(
                 theirs: theirs.protocol,
             });
         }
-        match next(&mut read, buffer).await? {
+        match next(socket, buffer, remains).await? {
             FromWorker::Ready { .. } => Ok(theirs),
             other => Err(fault_or(other, "`ready` after `hello`")),
         }
     };
-    let theirs = timeout(options.hello_timeout, talk)
+    timeout(options.hello_timeout, talk)
         .await
-        .map_err(|_| EndReason::HelloTimeout)??;
-    let socket = read
-        .reunite(write)
-        .map_err(|error| EndReason::Socket(error.to_string()))?;
-    Ok((socket, theirs))
+        .map_err(|_| EndReason::HelloTimeout)?
 }
 
 fn ours(options: &Options) -> ToWorker {
@@ -69,18 +70,27 @@ fn fault_or(message: FromWorker, expected: &str) -> EndReason {
     }
 }
 
-async fn next(read: &mut OwnedReadHalf, buffer: &mut FrameBuffer) -> Result<FromWorker, EndReason> {
+async fn next(
+    socket: &UnixStream,
+    buffer: &mut FrameBuffer,
+    remains: &mut Remains,
+) -> Result<FromWorker, EndReason> {
+    let mut bytes = [0; READ_BYTES];
     loop {
         if let Some(frame) = buffer.next_frame().map_err(EndReason::Protocol)? {
             return decode(&frame).map_err(EndReason::Protocol);
         }
-        match read.read_buf(buffer.space()).await {
+        let read = socket.async_io(Interest::READABLE, || remains.receive(socket, &mut bytes));
+        match read.await {
             Ok(0) => {
                 return Err(EndReason::Socket(
                     "the worker closed it before it introduced itself".to_owned(),
                 ));
             }
-            Ok(_) => {}
+            Ok(count) => buffer
+                .space()
+                .extend_from_slice(bytes.get(..count).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(EndReason::Socket(error.to_string())),
         }
     }

@@ -9,6 +9,7 @@ mod driver;
 mod event;
 mod hello;
 mod outcome;
+mod remains;
 
 pub use event::{Event, Events, Heartbeat};
 pub use outcome::{EndReason, Ending, Outcome, SessionError};

@@ -80,6 +80,19 @@ async fn code_that_swallows_one_interrupt_is_pressed_again() {
     assert_eq!(told.text(), "swallowed\n");
 }
 
+/// The bug: what was in the pipes of a worker that had no chance to send it went with the worker.
+#[tokio::test]
+async fn what_was_written_just_before_code_that_lets_nothing_else_run_is_not_lost() {
+    let mut bench = Bench::start(Kind::Python).await;
+    let code = "import re, sys, actum\nprint('ready')\nactum.display(0)\nfor n in range(1000): print('line', n)\n\
+        print('last words', file=sys.stderr)\nre.match('(a*)*b', 'a' * 200)";
+    let told = stop(&mut bench, code, SHORT).await;
+    assert!(!told.kept());
+    let lines: Vec<String> = (0..1000).map(|n| format!("line {n}\n")).collect();
+    assert!(told.text().contains(&lines.concat()), "{}", told.text());
+    assert_eq!(told.errors(), "last words\n");
+}
+
 #[tokio::test]
 async fn what_cannot_be_stopped_is_killed_and_the_session_is_said_to_be_lost() {
     let mask = "import signal, actum\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n";
