@@ -8,6 +8,7 @@ use crate::clean;
 use crate::committed::Committed;
 use crate::error::AppendError;
 use crate::layout::{LEAVES, segment_name};
+use crate::leaves::LEAF_BYTES;
 use crate::options::Durability;
 use crate::stage::{Batch, Buffers, Staged};
 use crate::storage::{Area, Storage, StorageError};
@@ -50,8 +51,10 @@ pub struct Writer {
     pub(crate) tail: Option<Tail>,
     pub(crate) next_idx: u64,
     pub(crate) head_hash: Hash,
-    /// Hashes of records that are written and not yet durable: they become leaves when they are.
-    pub(crate) pending: Vec<u8>,
+    /// Hashes of records that are written and not yet leaves.
+    pending: Vec<u8>,
+    /// Records that are leaves.
+    leaves: u64,
     /// Records known durable.
     pub(crate) durable: u64,
     state: State,
@@ -104,6 +107,7 @@ impl Writer {
             next_idx: start.next_idx,
             head_hash: start.head_hash,
             pending: Vec::new(),
+            leaves: start.next_idx,
             durable: start.next_idx,
             state: State::Ready,
         }
@@ -131,7 +135,17 @@ impl Writer {
     ///
     /// # Errors
     /// After an error nothing of the batch may be released: see [`AppendError`].
-    pub fn flush(&mut self, mut batch: Batch) -> Result<Committed, AppendError> {
+    pub fn flush(&mut self, batch: Batch) -> Result<Committed, AppendError> {
+        let committed = self.flush_records(batch)?;
+        self.write_leaves()?;
+        Ok(committed)
+    }
+
+    /// The same without the leaves of these records: [`Writer::write_leaves`] writes them while answers are on their way.
+    ///
+    /// # Errors
+    /// As [`Writer::flush`].
+    pub fn flush_records(&mut self, mut batch: Batch) -> Result<Committed, AppendError> {
         self.check()?;
         if batch.first_idx != self.next_idx || batch.prev != self.head_hash {
             let what = format!(
@@ -158,11 +172,31 @@ impl Writer {
         }
     }
 
+    /// Makes what is durable part of the tree: leaves need no sync of their own, since they are made again from the
+    /// records, and are synced before any record is removed.
+    ///
+    /// # Errors
+    /// As [`Writer::flush`].
+    pub fn write_leaves(&mut self) -> Result<(), AppendError> {
+        self.check()?;
+        self.put_leaves().map_err(|error| self.poison_with(error))
+    }
+
     /// Makes everything written so far durable; for batched durability.
     ///
     /// # Errors
     /// As [`Writer::flush`].
     pub fn sync_pending(&mut self) -> Result<Committed, AppendError> {
+        let committed = self.sync_records()?;
+        self.write_leaves()?;
+        Ok(committed)
+    }
+
+    /// The same without the leaves, as [`Writer::flush_records`].
+    ///
+    /// # Errors
+    /// As [`Writer::flush`].
+    pub fn sync_records(&mut self) -> Result<Committed, AppendError> {
         self.check()?;
         match self.sync_tail() {
             Ok(()) => Ok(self.committed(self.next_idx, 0)),
@@ -174,7 +208,7 @@ impl Writer {
     /// committed after all; if not, the writer is poisoned and the journal must be opened anew.
     ///
     /// # Errors
-    /// As [`Writer::flush`]; `Unknown` again if rereading or syncing is answered so.
+    /// As [`Writer::flush_records`]; `Unknown` again if rereading or syncing is answered so.
     pub fn resolve(&mut self) -> Result<Committed, AppendError> {
         let State::Doubtful(doubt) = &self.state else {
             self.check()?;
@@ -207,7 +241,7 @@ impl Writer {
     /// As [`Writer::flush`].
     pub fn close(mut self) -> Result<(), AppendError> {
         self.check()?;
-        let done = self.sync_tail().and_then(|()| {
+        let done = self.sync_tail().and_then(|()| self.put_leaves()).and_then(|()| {
             if self.storage.size(Area::Journal, LEAVES)?.is_some() {
                 self.catalog.sync_leaves(self.storage.as_ref())?;
             }
@@ -372,7 +406,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Syncs the current segment; what was written is then durable and becomes leaves.
+    /// Syncs the current segment; what was written is then durable.
     fn sync_tail(&mut self) -> Result<(), StorageError> {
         if self.durable == self.next_idx {
             return Ok(());
@@ -380,12 +414,19 @@ impl Writer {
         if let Some(tail) = &self.tail {
             self.storage.sync(&tail.name)?;
         }
-        // The leaves need no sync of their own: they are rebuilt from the records, and synced before any
-        // record is removed.
-        self.storage.write(LEAVES, self.durable * 32, &self.pending)?;
-        self.pending.clear();
         self.durable = self.next_idx;
         self.catalog.set_durable(self.durable);
+        Ok(())
+    }
+
+    fn put_leaves(&mut self) -> Result<(), StorageError> {
+        let bytes = usize::try_from((self.durable - self.leaves) * LEAF_BYTES).unwrap_or(usize::MAX);
+        let Some(leaves) = self.pending.get(..bytes).filter(|leaves| !leaves.is_empty()) else {
+            return Ok(());
+        };
+        self.storage.write(LEAVES, self.leaves * LEAF_BYTES, leaves)?;
+        self.pending.drain(..bytes);
+        self.leaves = self.durable;
         Ok(())
     }
 }

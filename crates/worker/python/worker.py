@@ -35,6 +35,7 @@ import os
 import pickle
 import queue
 import random
+import re
 import reprlib
 import select
 import signal
@@ -54,6 +55,7 @@ PROTOCOL = 1
 FRAME_BYTES_MAX = 10 * 1024 * 1024
 CHUNK_BYTES_MAX = 256 * 1024
 PIPE_BYTES = 1024 * 1024
+READ_BYTES = 64 * 1024
 FRAME_COST_BYTES = 64
 VALUE_DEPTH_MAX = 64
 VALUE_NODES_MAX = 200_000
@@ -77,6 +79,7 @@ FOLLOW_SECONDS = 0.005
 PR_SET_CHILD_SUBREAPER = 36
 TIMERFD_FLAGS = 0o2004000
 VALUE_NAME = "__actum_value__"
+_NUMBERED = re.compile(r"(?<!\w)_[0-9]")
 SHELL_ERROR_FD = 8
 SHELL_REPORT_FD = 9
 CAPABILITIES = [
@@ -102,125 +105,140 @@ class Unrepresentable(Exception):
     """A value that has no place in a frame; says why."""
 
 
-def _pack_length(out, count, fix, sizes):
-    if fix is not None and count < fix[1]:
-        out.append(bytes((fix[0] | count,)))
-        return
-    for code, form, limit in sizes:
-        if count < limit:
-            out.append(struct.pack(form, code, count))
-            return
-    raise Unrepresentable("is too large")
-
-
 _TEXT_SIZES = ((0xD9, ">BB", 1 << 8), (0xDA, ">BH", 1 << 16), (0xDB, ">BI", 1 << 32))
 _BIN_SIZES = ((0xC4, ">BB", 1 << 8), (0xC5, ">BH", 1 << 16), (0xC6, ">BI", 1 << 32))
 _LIST_SIZES = ((0xDC, ">BH", 1 << 16), (0xDD, ">BI", 1 << 32))
 _MAP_SIZES = ((0xDE, ">BH", 1 << 16), (0xDF, ">BI", 1 << 32))
+_ONE_BYTE = [bytes((number,)) for number in range(256)]
 
 
-def _pack_integer(out, value):
+def _head(fix, most, sizes, count):
+    """What a text, a list or a map of `count` begins with."""
+    if count < most:
+        return _ONE_BYTE[fix | count]
+    for code, form, limit in sizes:
+        if count < limit:
+            return struct.pack(form, code, count)
+    raise Unrepresentable("is too large")
+
+
+def pack_integer(value):
+    """The MessagePack bytes of an integer."""
     if 0 <= value < 128:
-        out.append(bytes((value,)))
-    elif -32 <= value < 0:
-        out.append(bytes((value + 256,)))
-    elif value >= 0:
-        out.append(struct.pack(">BQ", 0xCF, value))
-    else:
-        out.append(struct.pack(">Bq", 0xD3, value))
+        return _ONE_BYTE[value]
+    if -32 <= value < 0:
+        return _ONE_BYTE[value + 256]
+    return struct.pack(">BQ", 0xCF, value) if value >= 0 else struct.pack(">Bq", 0xD3, value)
 
 
-def _pack_text(out, value):
+def pack_text(value):
+    """The MessagePack bytes of a text."""
     known = _KNOWN_TEXTS.get(value)
     if known is not None:
-        out.append(known)
-        return
+        return known
     try:
         data = value.encode("utf-8")
     except UnicodeEncodeError:
         raise Unrepresentable("holds a text that is no valid Unicode") from None
-    _pack_length(out, len(data), (0xA0, 32), _TEXT_SIZES)
-    out.append(data)
+    return _head(0xA0, 32, _TEXT_SIZES, len(data)) + data
 
 
-def _pack_into(out, value, depth, budget):
-    """Appends the bytes of `value`; `budget` is a list of the nodes and bytes still allowed."""
-    kind = type(value)
-    budget[0] -= 1
-    if budget[0] < 0 or budget[1] < 0:
-        raise Unrepresentable("is too large")
-    if depth > VALUE_DEPTH_MAX:
-        raise Unrepresentable(f"is nested deeper than {VALUE_DEPTH_MAX}")
-    if kind is str:
-        budget[1] -= len(value)
-        _pack_text(out, value)
-    elif value is None:
-        out.append(b"\xc0")
-    elif kind is bool:
-        out.append(b"\xc3" if value else b"\xc2")
-    elif kind is int:
-        if not -INTEGER_MAX <= value <= INTEGER_MAX:
-            raise Unrepresentable("holds an integer above 2^53")
-        _pack_integer(out, value)
-    elif kind is float:
-        if not math.isfinite(value):
-            raise Unrepresentable("holds a number that is not finite")
-        out.append(struct.pack(">Bd", 0xCB, value))
-    elif kind is dict:
-        _pack_length(out, len(value), (0x80, 16), _MAP_SIZES)
-        for key, item in value.items():
-            if type(key) is not str:
-                raise Unrepresentable(f"has a key of type {type(key).__name__}, expected text")
-            budget[1] -= len(key)
-            _pack_text(out, key)
-            _pack_into(out, item, depth + 1, budget)
-    elif kind is list or kind is tuple:
-        _pack_length(out, len(value), (0x90, 16), _LIST_SIZES)
-        for item in value:
-            _pack_into(out, item, depth + 1, budget)
-    elif kind in (bytes, bytearray, memoryview):
-        budget[1] -= len(value)
-        _pack_length(out, len(value), None, _BIN_SIZES)
-        out.append(bytes(value))
-    else:
-        raise Unrepresentable(f"holds a {kind.__name__}, which JSON has no form for")
+class Packed(bytes):
+    """A value that was packed before."""
+
+
+class _Packer:
+    """Collects the bytes of one value; `nodes` and `room` are the items and bytes still allowed."""
+
+    def __init__(self, nodes, room, binary):
+        self.parts = []
+        self.nodes = nodes
+        self.room = room
+        self.binary = binary
+
+    def put(self, value, depth=0):
+        kind = type(value)
+        if kind is str:
+            self.add(pack_text(value))
+        elif kind is int:
+            if not -INTEGER_MAX <= value <= INTEGER_MAX:
+                raise Unrepresentable("holds an integer above 2^53")
+            self.parts.append(pack_integer(value))
+        elif kind is Packed:
+            self.add(value)
+        elif value is None:
+            self.parts.append(b"\xc0")
+        elif kind is bool:
+            self.parts.append(b"\xc3" if value else b"\xc2")
+        elif kind is dict:
+            self.enter(_head(0x80, 16, _MAP_SIZES, len(value)), len(value), depth)
+            for key, item in value.items():
+                if type(key) is not str:
+                    raise Unrepresentable(f"has a key of type {type(key).__name__}, expected text")
+                self.add(pack_text(key))
+                self.put(item, depth + 1)
+        elif kind is list or kind is tuple:
+            self.enter(_head(0x90, 16, _LIST_SIZES, len(value)), len(value), depth)
+            for item in value:
+                self.put(item, depth + 1)
+        elif kind is float:
+            if not math.isfinite(value):
+                raise Unrepresentable("holds a number that is not finite")
+            self.parts.append(struct.pack(">Bd", 0xCB, value))
+        elif self.binary and kind in (bytes, bytearray, memoryview):
+            self.add(_head(0, 0, _BIN_SIZES, len(value)))
+            self.add(bytes(value))
+        else:
+            raise Unrepresentable(f"holds a {kind.__name__}, which JSON has no form for")
+
+    def add(self, part):
+        self.room -= len(part)
+        if self.room < 0:
+            raise Unrepresentable("is too large")
+        self.parts.append(part)
+
+    def enter(self, head, count, depth):
+        self.nodes -= count
+        if self.nodes < 0:
+            raise Unrepresentable("is too large")
+        if depth >= VALUE_DEPTH_MAX and count:
+            raise Unrepresentable(f"is nested deeper than {VALUE_DEPTH_MAX}")
+        self.parts.append(head)
 
 
 _KNOWN_TEXTS = {}
 for _text in (
-    "type", "id", "ack", "of", "result", "error", "value", "valueOmitted", "repr", "durationNs", "output", "stream",
-    "stdout", "stderr", "seq", "code", "errorType", "message", "traceback", "notes", "",
+    "type", "id", "result", "error", "value", "valueOmitted", "repr", "durationNs", "output", "stream", "stdout",
+    "stderr", "seq", "code", "errorType", "message", "traceback", "notes", "",
 ):
-    _parts = []
-    _pack_text(_parts, _text)
-    _KNOWN_TEXTS[_text] = b"".join(_parts)
+    _KNOWN_TEXTS[_text] = pack_text(_text)
 
 
-def pack(value):
-    """The MessagePack bytes of a message."""
-    out = []
-    _pack_into(out, value, 0, [FRAME_BYTES_MAX, FRAME_BYTES_MAX])
-    return b"".join(out)
+_ACK = b"\x82\xa4type\xa3ack\xa2of"
 
 
-def pack_json(value):
-    """The bytes of a value that JSON has a form for; raises `Unrepresentable` otherwise."""
-    out = []
-    _pack_into(out, value, 0, [VALUE_NODES_MAX, VALUE_BYTES_MAX])
-    _refuse_binary(value)
-    return b"".join(out)
+def pack(message):
+    """The MessagePack bytes of a message, a map that holds texts and small integers most of all."""
+    parts = [_head(0x80, 16, _MAP_SIZES, len(message))]
+    for key, item in message.items():
+        kind = type(item)
+        parts.append(_KNOWN_TEXTS.get(key) or pack_text(key))
+        if kind is str:
+            parts.append(_KNOWN_TEXTS.get(item) or pack_text(item))
+        elif kind is Packed:
+            parts.append(item)
+        else:
+            packer = _Packer(FRAME_BYTES_MAX, FRAME_BYTES_MAX, True)
+            packer.put(item, 1)
+            parts += packer.parts
+    return b"".join(parts)
 
 
-def _refuse_binary(value):
-    kind = type(value)
-    if kind in (bytes, bytearray, memoryview):
-        raise Unrepresentable(f"holds {kind.__name__}, which JSON has no form for")
-    if kind is dict:
-        for item in value.values():
-            _refuse_binary(item)
-    elif kind is list or kind is tuple:
-        for item in value:
-            _refuse_binary(item)
+def pack_json(value, most=VALUE_BYTES_MAX):
+    """A value that JSON has a form for, packed; raises `Unrepresentable` for others and for more than `most` bytes."""
+    packer = _Packer(VALUE_NODES_MAX, most, False)
+    packer.put(value)
+    return Packed(b"".join(packer.parts))
 
 
 _NUMBERS = {
@@ -238,12 +256,14 @@ class _Unpacker:
     """Reads one value and refuses whatever is cut short, too deep, or outside the contract."""
 
     def __init__(self, data):
-        self.data = data
+        # One more byte, which starts no text, can always be looked at.
+        self.data = data + b"\0"
+        self.size = len(data)
         self.at = 0
 
     def take(self, count):
         end = self.at + count
-        if end > len(self.data):
+        if end > self.size:
             raise ProtocolError("expected more bytes, the frame ends")
         piece = self.data[self.at:end]
         self.at = end
@@ -255,6 +275,12 @@ class _Unpacker:
         code = self.take(1)[0]
         if code < 0x80:
             return code
+        if code < 0x90:
+            return self.body("map", code & 0x0F, depth)
+        if code < 0xA0:
+            return self.body("list", code & 0x0F, depth)
+        if code < 0xC0:
+            return self.body("str", code & 0x1F, depth)
         if code >= 0xE0:
             return code - 256
         if code in _CONSTANTS:
@@ -262,12 +288,6 @@ class _Unpacker:
         if code in _NUMBERS:
             form = _NUMBERS[code]
             return struct.unpack(form, self.take(struct.calcsize(form)))[0]
-        if code < 0x90:
-            return self.body("map", code & 0x0F, depth)
-        if code < 0xA0:
-            return self.body("list", code & 0x0F, depth)
-        if code < 0xC0:
-            return self.body("str", code & 0x1F, depth)
         if code not in _LENGTHS:
             raise ProtocolError(f"byte 0x{code:02x} starts no value of this protocol")
         form, kind = _LENGTHS[code]
@@ -275,15 +295,15 @@ class _Unpacker:
 
     def short_text(self):
         """A text of 1 to 31 bytes, as names are; nothing where something else stands."""
-        data, at = self.data, self.at
-        count = data[at] - 0xA0 if at < len(data) else 0
-        if not 0 < count < 32 or at + 1 + count > len(data):
+        start = self.at + 1
+        end = start + self.data[start - 1] - 0xA0
+        if not start < end < start + 32 or end > self.size:
             return None
         try:
-            text = data[at + 1:at + 1 + count].decode("utf-8")
+            text = self.data[start:end].decode()
         except UnicodeDecodeError:
             raise ProtocolError("a text is not UTF-8") from None
-        self.at = at + 1 + count
+        self.at = end
         return text
 
     def body(self, kind, count, depth):
@@ -294,7 +314,7 @@ class _Unpacker:
                 return self.take(count).decode("utf-8")
             except UnicodeDecodeError:
                 raise ProtocolError("a text is not UTF-8") from None
-        if count > len(self.data) - self.at:
+        if count > self.size - self.at:
             raise ProtocolError("a length is larger than the frame")
         if kind == "list":
             return [self.value(depth + 1) for _ in range(count)]
@@ -303,15 +323,34 @@ class _Unpacker:
             key = self.short_text() or self.value(depth + 1)
             if type(key) is not str or key in table:
                 raise ProtocolError("a key is not a text, or stands twice")
-            table[key] = self.value(depth + 1)
+            table[key] = self.short_text() or self.value(depth + 1)
         return table
+
+
+_EXECUTE = b"\x83\xa4type\xa7execute\xa2id"
+
+
+def unpack_execute(data):
+    """The usual `execute`, an id and code alone, read at a glance; nothing if it is any other message."""
+    if not data.startswith(_EXECUTE):
+        return None
+    reader = _Unpacker(data)
+    reader.at = len(_EXECUTE)
+    name = reader.short_text()
+    if name is None or not data.startswith(b"\xa4code", reader.at):
+        return None
+    reader.at += 5
+    code = reader.short_text() or reader.value()
+    if type(code) is not str or reader.at != reader.size:
+        return None
+    return {"type": "execute", "id": name, "code": code}
 
 
 def unpack(data):
     """The one value in `data`."""
     reader = _Unpacker(data)
     value = reader.value()
-    if reader.at != len(data):
+    if reader.at != reader.size:
         raise ProtocolError("bytes follow the message")
     return value
 
@@ -523,10 +562,8 @@ class Stream:
     def head(self):
         """What every piece of output of this execution begins with."""
         if self.prefix is None:
-            head = [b"\x85"]
-            for text in ("type", "output", "id", self.execution, "stream", self.name, "seq"):
-                _pack_text(head, text)
-            self.prefix = b"".join(head)
+            texts = ("type", "output", "id", self.execution, "stream", self.name, "seq")
+            self.prefix = b"\x85" + b"".join(map(pack_text, texts))
         return self.prefix
 
     def waiting(self):
@@ -613,7 +650,7 @@ class Worker:
         self.arrivals = select.poll()
         self.arrivals.register(self.socket, select.POLLIN)
         self.buffer = bytearray()
-        self.unsent = []
+        self.unsent = b""
         self.busy = False
         self.following = False
         self.turn = 0
@@ -753,24 +790,22 @@ class Worker:
         if size > FRAME_BYTES_MAX:
             raise Unrepresentable(f"is larger than a frame of {FRAME_BYTES_MAX} bytes")
         with self.send_lock:
-            self.transmit([*self.unsent, size.to_bytes(4, "big"), *parts])
+            self.transmit(b"".join([self.unsent, size.to_bytes(4, "big"), *parts]))
 
     def send_unsent(self):
         with self.send_lock:
             if self.unsent:
                 self.transmit(self.unsent)
 
-    def transmit(self, parts):
+    def transmit(self, data):
         """Puts bytes on the socket. Under `send_lock`."""
         if self.pid != os.getpid():
             return
         try:
-            sent = self.socket.sendmsg(parts)
-            if sent < sum(map(len, parts)):
-                self.socket.sendall(memoryview(b"".join(parts))[sent:])
+            self.socket.sendall(data)
         except OSError:
             self.end(0)
-        self.unsent = []
+        self.unsent = b""
 
     def fill(self, wait=True):
         """Reads what there is. Ends with the other side."""
@@ -778,7 +813,7 @@ class Worker:
             # One that waits in `recv` is woken as well when the other side has read what this one wrote.
             self.arrivals.poll()
         try:
-            data = self.socket.recv(256 * 1024, socket.MSG_DONTWAIT)
+            data = self.socket.recv(READ_BYTES, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return
         except OSError:
@@ -797,8 +832,9 @@ class Worker:
             raise ProtocolError(f"expected a frame of at most {FRAME_BYTES_MAX} bytes, got {size}")
         if len(buffer) < 4 + size:
             return None
-        message = unpack(bytes(buffer[4:4 + size]))
+        frame = buffer[4:4 + size]
         del buffer[:4 + size]
+        message = unpack_execute(frame) or unpack(frame)
         if type(message) is not dict or type(message.get("type")) is not str:
             raise ProtocolError("expected a map with a text `type`")
         return message
@@ -830,7 +866,7 @@ class Worker:
         self.handle_all()
 
     def handle_all(self):
-        while (message := self.cut()) is not None:
+        while self.buffer and (message := self.cut()) is not None:
             self.handle(message)
 
     def next_request(self):
@@ -896,10 +932,10 @@ class Worker:
             if len(self.queued) >= QUEUE_MAX:
                 raise ProtocolError(f"more than {QUEUE_MAX} requests are queued")
             self.queued[name] = message
-        ack = pack({"type": "ack", "of": name})
+        ack = _ACK + pack_text(name)
         with self.send_lock:
             # Put off until there is more to say, or for a moment: short code costs one message.
-            self.unsent += (len(ack).to_bytes(4, "big"), ack)
+            self.unsent += len(ack).to_bytes(4, "big") + ack
         if self.following:
             self.send_unsent()
 
@@ -1113,14 +1149,11 @@ class Worker:
             del stream.kept[:size]
 
     def emit(self, stream, data):
-        parts = [stream.head()]
-        _pack_integer(parts, stream.seq)
-        parts.append(b"\xa4data\xc6" + struct.pack(">I", len(data)))
-        parts.append(data)
+        head = stream.head() + pack_integer(stream.seq) + b"\xa4data\xc6" + struct.pack(">I", len(data))
         stream.seq += 1
         with self.credit:
             stream.credit -= len(data) + FRAME_COST_BYTES
-        self.send_parts(parts)
+        self.send_parts([head, data])
 
     def discard_all(self):
         for stream in self.streams:
@@ -1232,17 +1265,20 @@ class Worker:
         return answer
 
     def flush_texts(self):
-        for text in self.texts:
-            self.flush_text(text)
-        for text in (sys.stdout, sys.stderr):
-            if all(text is not own for own in self.texts):
-                self.flush_text(text)
+        out, err = self.texts
+        self.flush_text(out)
+        self.flush_text(err)
+        if sys.stdout is not out or sys.stderr is not err:
+            self.flush_text(sys.stdout)
+            self.flush_text(sys.stderr)
         _flush_c_output(None)
 
     @staticmethod
     def flush_text(text):
-        with contextlib.suppress(BaseException):
+        try:
             text.flush()
+        except BaseException:
+            pass
 
     def drain(self, deadline):
         """Sends what was written until now. Bounded by what is there now, so a child that writes on cannot hold it."""
@@ -1486,6 +1522,8 @@ class PythonRunner:
         self.cell_bytes = 0
         self.sources = {}
         self.inputs = 0
+        self.history = {}
+        self.is_history_named = False
         random.seed()
 
     def names(self):
@@ -1543,10 +1581,13 @@ class PythonRunner:
     def compile(self, text, filename, mode):
         """The code of a cell, and whether it is one expression: then evaluating it gives its value."""
         self.remember(filename, text)
+        self.name_history(text)
         if mode != "exec" and len(text) <= EXPRESSION_CHARS_MAX and "\n" not in text and text[:1].strip():
             # What is one expression at a glance is not taken apart and put together again.
-            with contextlib.suppress(SyntaxError, ValueError):
+            try:
                 return compile(text, filename, "eval", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, True), True
+            except (SyntaxError, ValueError):
+                pass
         tree = compile(text, filename, "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, True)
         self.remember_definitions(text, tree)
         if mode != "exec" and tree.body and isinstance(tree.body[-1], ast.Expr):
@@ -1561,8 +1602,7 @@ class PythonRunner:
         if old is not None:
             self.cell_bytes -= old
         size = len(text)
-        lines = [line + "\n" for line in text.splitlines()]
-        linecache.cache[filename] = (size, None, lines, filename)
+        linecache.cache[filename] = (size, None, [line + "\n" for line in text.splitlines()], filename)
         self.cells[filename] = size
         self.cell_bytes += size
         while len(self.cells) > CELLS_MAX or (self.cell_bytes > CELL_BYTES_MAX and len(self.cells) > 1):
@@ -1635,8 +1675,7 @@ class PythonRunner:
         finally:
             self.worker.shield = 1
         try:
-            pack_json(value)
-            answer["value"] = value
+            answer["value"] = pack_json(value)
         except Unrepresentable as error:
             answer["valueOmitted"] = str(error)
         return answer
@@ -1647,8 +1686,19 @@ class PythonRunner:
         names["___"] = names.get("__")
         names["__"] = names.get("_")
         names["_"] = value
-        names[f"_{self.worker.count}"] = value
-        names.pop(f"_{self.worker.count - HISTORY_MAX}", None)
+        name = f"_{self.worker.count}"
+        self.history[name] = value
+        oldest = next(iter(self.history)) if len(self.history) > HISTORY_MAX else None
+        self.history.pop(oldest, None)
+        if self.is_history_named:
+            names[name] = value
+            names.pop(oldest, None)
+
+    def name_history(self, text):
+        """Puts `_N` in its place once a cell speaks of one: each new name there slows every look-up of a built-in one."""
+        if "_" in text and not self.is_history_named and _NUMBERED.search(text):
+            self.is_history_named = True
+            builtins.__dict__.update(self.history)
 
     def left(self, name, error, _filename):
         code = error.code
@@ -1945,7 +1995,7 @@ class Capabilities:
         if timeout_ms is not None:
             message["timeoutMs"] = int(timeout_ms)
         try:
-            _pack_into([], message["payload"], 0, [VALUE_NODES_MAX, FRAME_BYTES_MAX - 65536])
+            message["payload"] = pack_json(message["payload"], FRAME_BYTES_MAX - 65536)
         except Unrepresentable as error:
             raise Error("INVALID_INPUT", f"the request {error}") from None
         return name, message

@@ -298,7 +298,11 @@ impl EngineThread {
         let committed = flush(&mut self.writer, batch, &pending)?;
         let released = pending.release(&committed);
         self.erase(&released, &committed)?;
-        Ok(self.release(released, &committed))
+        let (published, records) = self.release(released, &committed);
+        // What nobody waits for: a snapshot takes its root from the leaves.
+        self.writer.write_leaves().map_err(|error| poisoned(&error))?;
+        self.snapshots.consider(&published, committed.head_hash());
+        Ok(records)
     }
 
     /// Destroys the keys of subjects whose erasure is durable, before anybody is told that it is done.
@@ -319,7 +323,7 @@ impl EngineThread {
         Ok(())
     }
 
-    fn release(&mut self, mut released: Released<To>, committed: &Committed) -> Records {
+    fn release(&mut self, mut released: Released<To>, committed: &Committed) -> (Arc<Published>, Records) {
         Counters::add(&self.shared.counters.batches, 1);
         let head = released.publish.state.next_idx;
         let published = Arc::new(Published {
@@ -349,8 +353,7 @@ impl EngineThread {
         self.carry_out(released, &records);
         self.ticker.set(Due::of(&published.state));
         crash::point("released");
-        self.snapshots.consider(&published, committed.head_hash());
-        records
+        (published, records)
     }
 
     fn count(&self, response: &Response) {
@@ -460,14 +463,14 @@ pub(crate) fn erased(event: &Event) -> Option<&Json> {
 }
 
 fn flush(writer: &mut Writer, batch: Batch, pending: &Pending<To>) -> Result<Committed, Fault> {
-    let committed = match writer.flush(batch) {
+    let committed = match writer.flush_records(batch) {
         // The fate of the write is not known: read what is there, and commit it or stop.
         Err(AppendError::Unknown(_)) => writer.resolve(),
         other => other,
     };
     let committed = committed.map_err(|error| poisoned(&error))?;
     if pending.needs_sync() && !committed.durable() {
-        return writer.sync_pending().map_err(|error| poisoned(&error));
+        return writer.sync_records().map_err(|error| poisoned(&error));
     }
     Ok(committed)
 }

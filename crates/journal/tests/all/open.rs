@@ -83,6 +83,32 @@ fn an_empty_batch_commits_nothing() {
     assert!(committed.durable());
 }
 
+/// Answers go out between the two steps: nothing that was answered may depend on the second.
+#[test]
+fn leaves_may_be_written_after_the_records_and_are_made_again_if_they_were_not() {
+    for dies_between in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut opened, _) = open_at(dir.path(), &options(8192)).unwrap();
+        append(&mut opened, 3);
+        for _ in 0..2 {
+            stage(&mut opened);
+            let committed = opened.writer.flush_records(opened.stager.seal()).unwrap();
+            assert!(committed.durable());
+        }
+        assert!(opened.tree.root(5).is_err(), "their leaves are not written yet");
+        if !dies_between {
+            opened.writer.write_leaves().unwrap();
+            opened.tree.root(5).unwrap();
+        }
+        drop(opened);
+        let (again, seen) = open_at(dir.path(), &options(8192)).unwrap();
+        assert_eq!(seen.records.len(), 5);
+        let made_again = if dies_between { 2 } else { 0 };
+        assert_eq!(again.report.leaves_rewritten, made_again);
+        again.tree.root(5).unwrap();
+    }
+}
+
 #[test]
 fn a_record_larger_than_a_segment_gets_one_of_its_own() {
     let dir = tempfile::tempdir().unwrap();

@@ -33,10 +33,9 @@ pub struct FrameBuffer {
 }
 
 impl FrameBuffer {
-    /// Where to read into: at least the rest of a frame that has begun, never more than one frame ahead.
-    pub fn space(&mut self) -> &mut BytesMut {
-        self.bytes.reserve(64 * 1024);
-        &mut self.bytes
+    /// Adds bytes that arrived.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
     }
 
     /// The next whole frame; `None` until it is there.
@@ -71,7 +70,7 @@ mod tests {
 
     fn with(bytes: &[u8]) -> FrameBuffer {
         let mut buffer = FrameBuffer::default();
-        buffer.space().extend_from_slice(bytes);
+        buffer.add(bytes);
         buffer
     }
 
@@ -82,7 +81,7 @@ mod tests {
             let mut buffer = FrameBuffer::default();
             let mut frames = Vec::new();
             for part in [&stream[..split], &stream[split..]] {
-                buffer.space().extend_from_slice(part);
+                buffer.add(part);
                 while let Some(frame) = buffer.next_frame().unwrap() {
                     frames.push(frame);
                 }

@@ -47,6 +47,12 @@ pub enum Transaction {
     RollbackAlways,
 }
 
+impl Transaction {
+    fn is_default(&self) -> bool {
+        *self == Transaction::default()
+    }
+}
+
 /// From the daemon to a worker.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
@@ -66,6 +72,7 @@ pub enum ToWorker {
         mode: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         source: Option<String>,
+        #[serde(skip_serializing_if = "Transaction::is_default")]
         transaction: Transaction,
     },
     InputResponse {

@@ -5,10 +5,10 @@
 
 use super::book::Book;
 use super::outcome::{EndReason, SessionError};
+use super::wire::Wire;
 use crate::limits::UNSENT_BYTES_MAX;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::net::UnixStream;
 use tokio::sync::Notify;
 
 /// Shared by handle and task.
@@ -22,7 +22,7 @@ pub(super) struct Desk {
 #[derive(Debug)]
 struct State {
     /// Gone with the session: it must not stay open for a handle that is kept.
-    socket: Option<Arc<UnixStream>>,
+    wire: Option<Arc<Wire>>,
     book: Book,
     unsent: Vec<u8>,
     /// No new work is taken.
@@ -32,9 +32,9 @@ struct State {
 }
 
 impl Desk {
-    pub(super) fn new(socket: Arc<UnixStream>, book: Book) -> Desk {
+    pub(super) fn new(wire: Arc<Wire>, book: Book) -> Desk {
         let state = State {
-            socket: Some(socket),
+            wire: Some(wire),
             book,
             unsent: Vec::new(),
             closed: false,
@@ -107,7 +107,7 @@ impl Desk {
 
     /// Gives up the socket: nothing more is written.
     pub(super) fn hang_up(&self) {
-        self.state().socket = None;
+        self.state().wire = None;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -126,12 +126,12 @@ impl State {
     }
 
     fn flush(&mut self) -> Result<(), EndReason> {
-        let Some(socket) = &self.socket else { return Ok(()) };
+        let Some(wire) = &self.wire else { return Ok(()) };
         let mut written = 0;
         while let Some(rest) = self.unsent.get(written..).filter(|rest| !rest.is_empty()) {
-            match socket.try_write(rest) {
-                Ok(count) => written += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            match wire.write(rest) {
+                Ok(Some(count)) => written += count,
+                Ok(None) => break,
                 // The worker is gone or going: its end says more than this error.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => written = self.unsent.len(),
                 Err(error) => return Err(EndReason::Socket(error.to_string())),

@@ -8,17 +8,15 @@ use super::event::{Booked, Cost, Event, Events, Taken};
 use super::hello;
 use super::outcome::{EndReason, Ending, Outcome, SessionError};
 use super::remains::Remains;
+use super::wire::{self, Wire};
 use crate::limits::LAST_WORDS;
 use crate::process::{Boxed, End, Process, Running};
 use crate::protocol::{FrameBuffer, ProtocolError, Stream, ToWorker, WorkerHello, decode, encode};
 use std::collections::BTreeMap;
 use std::future::pending;
-use std::io;
-use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
@@ -62,7 +60,7 @@ pub(super) enum Command {
 /// Everything one session holds.
 pub(super) struct Driver {
     desk: Arc<Desk>,
-    socket: Arc<UnixStream>,
+    wire: Arc<Wire>,
     remains: Remains,
     buffer: FrameBuffer,
     process: Box<dyn Process>,
@@ -85,23 +83,23 @@ impl Driver {
         let ended = process.ended();
         let mut buffer = FrameBuffer::default();
         let mut remains = Remains::default();
-        let mut socket = match connect(socket) {
-            Ok(socket) => socket,
+        let wire = match Wire::new(socket) {
+            Ok(wire) => wire,
             Err(error) => {
                 let reason = EndReason::Socket(error.to_string());
                 return Err(give_up(process, ended, reason).await);
             }
         };
-        let introduced = hello::introduce(&mut socket, &mut buffer, &mut remains, &options).await;
+        let introduced = hello::introduce(&wire, &mut buffer, &mut remains, &options).await;
         let worker = match introduced {
             Ok(worker) => worker,
             Err(reason) => {
                 // Its last words are in its end; a socket that is held open would keep it from leaving.
-                drop(socket);
+                drop(wire);
                 return Err(give_up(process, ended, reason).await);
             }
         };
-        let socket = Arc::new(socket);
+        let wire = Arc::new(wire);
         let (outbox, inbox) = mpsc::unbounded_channel();
         let taken = Arc::new(Taken::default());
         let events = Events {
@@ -109,8 +107,8 @@ impl Driver {
             taken: Arc::clone(&taken),
         };
         let driver = Driver {
-            desk: Arc::new(Desk::new(Arc::clone(&socket), Book::new(&options.windows))),
-            socket,
+            desk: Arc::new(Desk::new(Arc::clone(&wire), Book::new(&options.windows))),
+            wire,
             remains,
             buffer,
             process,
@@ -144,14 +142,14 @@ impl Driver {
     async fn drive(&mut self, inbox: &mut mpsc::UnboundedReceiver<Command>) -> EndReason {
         loop {
             let deadline = self.deadline();
-            let (taken, desk, socket) = (
+            let (taken, desk, wire) = (
                 Arc::clone(&self.taken),
                 Arc::clone(&self.desk),
-                Arc::clone(&self.socket),
+                Arc::clone(&self.wire),
             );
             let step = tokio::select! {
                 command = inbox.recv() => self.obey(command.unwrap_or(Command::Shutdown { reply: None })),
-                readable = socket.readable() => match readable.and_then(|()| self.read()) {
+                ready = wire.readable() => match ready.and_then(|ready| wire::read(ready, &mut self.buffer)) {
                     Ok(Some(0)) => return self.closed_by_worker().await,
                     Ok(Some(_)) => self.take_frames(),
                     Ok(None) => Ok(()),
@@ -161,7 +159,7 @@ impl Driver {
                     self.ended = Box::pin(pending());
                     return self.worker_ended(end).await;
                 }
-                writable = socket.writable(), if desk.has_unsent() => match writable {
+                writable = wire.writable(), if desk.has_unsent() => match writable {
                     Ok(()) => desk.flush(),
                     Err(error) => Err(EndReason::Socket(error.to_string())),
                 },
@@ -286,15 +284,6 @@ impl Driver {
 
     // -- from the worker
 
-    /// Reads what there is; nothing if there is nothing.
-    fn read(&mut self) -> io::Result<Option<usize>> {
-        match self.socket.try_read_buf(self.buffer.space()) {
-            Ok(count) => Ok(Some(count)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     fn take_frames(&mut self) -> Result<(), EndReason> {
         while let Some(frame) = self.buffer.next_frame().map_err(EndReason::Protocol)? {
             let message = decode(&frame).map_err(EndReason::Protocol)?;
@@ -402,9 +391,9 @@ impl Driver {
 
     /// Reads what a dead worker had still said.
     async fn last_words(&mut self) -> Result<(), EndReason> {
-        let (until, socket) = (Instant::now() + LAST_WORDS, Arc::clone(&self.socket));
-        while let Ok(Ok(())) = timeout_at(until, socket.readable()).await {
-            match self.read() {
+        let (until, wire) = (Instant::now() + LAST_WORDS, Arc::clone(&self.wire));
+        while let Ok(Ok(ready)) = timeout_at(until, wire.readable()).await {
+            match wire::read(ready, &mut self.buffer) {
                 Ok(Some(0)) | Err(_) => break,
                 Ok(Some(_)) => self.take_frames()?,
                 Ok(None) => {}
@@ -459,12 +448,6 @@ impl Driver {
         }
         let _ = self.outbox.send((Event::Ended { reason }, Cost::Free));
     }
-}
-
-fn connect(socket: std::os::fd::OwnedFd) -> io::Result<UnixStream> {
-    let socket = StdUnixStream::from(socket);
-    socket.set_nonblocking(true)?;
-    UnixStream::from_std(socket)
 }
 
 /// Ends a worker that did not introduce itself; its own end may say more than the silence did.

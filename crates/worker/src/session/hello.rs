@@ -3,11 +3,10 @@
 use super::Options;
 use super::outcome::EndReason;
 use super::remains::Remains;
+use super::wire::Wire;
 use crate::limits::PROTOCOL;
 use crate::protocol::{FrameBuffer, FromWorker, ProtocolError, ToWorker, WorkerHello, decode, encode};
 use std::io;
-use tokio::io::{AsyncWriteExt, Interest};
-use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 /// Read at a time.
@@ -16,18 +15,17 @@ const READ_BYTES: usize = 4096;
 /// Introduces this side and waits until the worker is ready. Frames that came after are left in `buffer`, and what the
 /// worker hands over with its introduction in `remains`.
 pub(super) async fn introduce(
-    socket: &mut UnixStream,
+    wire: &Wire,
     buffer: &mut FrameBuffer,
     remains: &mut Remains,
     options: &Options,
 ) -> Result<WorkerHello, EndReason> {
     let hello = encode(&ours(options)).map_err(EndReason::Protocol)?;
     let talk = async {
-        socket
-            .write_all(&hello)
+        wire.write_all(&hello)
             .await
             .map_err(|error| EndReason::Socket(error.to_string()))?;
-        let theirs = match next(socket, buffer, remains).await? {
+        let theirs = match next(wire, buffer, remains).await? {
             FromWorker::Hello(hello) => hello,
             other => return Err(fault_or(other, "`hello` first")),
         };
@@ -36,7 +34,7 @@ pub(super) async fn introduce(
                 theirs: theirs.protocol,
             });
         }
-        match next(socket, buffer, remains).await? {
+        match next(wire, buffer, remains).await? {
             FromWorker::Ready { .. } => Ok(theirs),
             other => Err(fault_or(other, "`ready` after `hello`")),
         }
@@ -70,26 +68,20 @@ fn fault_or(message: FromWorker, expected: &str) -> EndReason {
     }
 }
 
-async fn next(
-    socket: &UnixStream,
-    buffer: &mut FrameBuffer,
-    remains: &mut Remains,
-) -> Result<FromWorker, EndReason> {
+async fn next(wire: &Wire, buffer: &mut FrameBuffer, remains: &mut Remains) -> Result<FromWorker, EndReason> {
     let mut bytes = [0; READ_BYTES];
     loop {
         if let Some(frame) = buffer.next_frame().map_err(EndReason::Protocol)? {
             return decode(&frame).map_err(EndReason::Protocol);
         }
-        let read = socket.async_io(Interest::READABLE, || remains.receive(socket, &mut bytes));
+        let read = wire.read_with(|socket| remains.receive(socket, &mut bytes));
         match read.await {
             Ok(0) => {
                 return Err(EndReason::Socket(
                     "the worker closed it before it introduced itself".to_owned(),
                 ));
             }
-            Ok(count) => buffer
-                .space()
-                .extend_from_slice(bytes.get(..count).unwrap_or_default()),
+            Ok(count) => buffer.add(bytes.get(..count).unwrap_or_default()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(EndReason::Socket(error.to_string())),
         }

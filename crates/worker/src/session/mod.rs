@@ -10,6 +10,7 @@ mod event;
 mod hello;
 mod outcome;
 mod remains;
+mod wire;
 
 pub use event::{Event, Events, Heartbeat};
 pub use outcome::{EndReason, Ending, Outcome, SessionError};

@@ -37,6 +37,30 @@ async fn names_stay_and_history_hides_nothing() {
 }
 
 #[tokio::test]
+async fn the_last_hundred_values_have_numbers_from_the_first_time_one_is_named() {
+    let mut bench = Bench::start(Kind::Python).await;
+    for number in 1..=105 {
+        bench.run(&format!("{number}")).await;
+    }
+    assert_eq!(bench.run("[_6, _105]").await.value(), json!([6, 105]));
+    assert_eq!(bench.run("_106 + [_]").await.repr(), "[6, 105, [6, 105]]");
+    let gone = bench.run("_5").await;
+    assert_eq!(gone.failure().error_type, "NameError");
+    assert_eq!(
+        bench.run("_107[0]").await.value(),
+        json!(6),
+        "named later, kept all the same"
+    );
+}
+
+#[tokio::test]
+async fn code_that_takes_many_reads_arrives_whole() {
+    let mut bench = Bench::start(Kind::Python).await;
+    let code = format!("len('{}')", "ä".repeat(1_500_000));
+    assert_eq!(bench.run(&code).await.value(), json!(1_500_000));
+}
+
+#[tokio::test]
 async fn awaiting_works_everywhere() {
     let mut bench = Bench::start(Kind::Python).await;
     let cases = [
