@@ -1,9 +1,10 @@
 """The zygote: a warm interpreter in a cage that forks sessions.
 
 It reads orders from a socket at descriptor 3, each with descriptors of its own, and never runs code of a session
-itself. A forked child builds what its order says, step by step; if a step fails it says which and ends, before
-any code of the worker has run. Which system calls, rules and programs for the kernel these are was decided by the
-caller; this file only carries them out. It needs nothing but the standard library.
+itself. One process is always forked ahead: it has namespaces of its own, sees no folder of anybody, and waits for the
+order that makes it a session. It builds what the order says, step by step; if a step fails it says which and ends,
+before any code of the worker has run. Which system calls, rules and programs for the kernel these are was decided by
+the caller; this file only carries them out. It needs nothing but the standard library.
 """
 
 import array
@@ -32,7 +33,9 @@ WORKER = "<actum-worker>"
 
 NEW_NS, NEW_UTS, NEW_IPC, NEW_PID = 0x20000, 0x4000000, 0x8000000, 0x20000000
 NAMESPACES = {"mnt": "mount_namespace", "pid": "pid_namespace", "ipc": "ipc_namespace", "uts": "uts_namespace"}
-NOSUID, NODEV, NOEXEC = 2, 4, 8
+NOSUID, NODEV, NOEXEC, REMOUNT = 2, 4, 8, 32
+# File systems in memory that each session has of its own.
+MEMORY = (b"/tmp", b"/dev/shm")
 MOVE_EMPTY_PATH = 4
 AT_FDCWD = -100
 PR_GET_SECCOMP, PR_CAPBSET_READ, PR_CAPBSET_DROP = 21, 23, 24
@@ -77,13 +80,16 @@ class Program(ctypes.Structure):
 class Child:
     """One order, carried out in the process that becomes the session."""
 
-    def __init__(self, zygote, order, session, mounts):
-        self.zygote, self.order, self.session, self.mounts = zygote, order, session, mounts
+    def __init__(self, zygote):
+        self.zygote = zygote
+        self.order, self.session, self.mounts = None, None, ()
 
-    STEPS = ("namespaces", "folders", "private", "identity", "descriptors", "rights", "landlock", "seccomp", "check")
+    # What is the same for every session, and what its order is needed for.
+    AHEAD = ("namespaces", "private")
+    STEPS = ("folders", "memory", "identity", "descriptors", "rights", "landlock", "seccomp", "check")
 
-    def build(self):
-        for step in self.STEPS:
+    def build(self, steps):
+        for step in steps:
             try:
                 states = getattr(self, step)()
             except Exception as error:
@@ -93,17 +99,22 @@ class Child:
     def namespaces(self):
         check(libc.unshare(NEW_NS | NEW_IPC | NEW_UTS))
 
+    def private(self):
+        for place in MEMORY:
+            check(libc.mount(b"actum", place, b"tmpfs", C(NOSUID | NODEV), self.zygote.memory.encode()))
+        if self.zygote.proc:
+            check(libc.mount(b"proc", b"/proc", b"proc", C(NOSUID | NODEV | NOEXEC), None))
+
     def folders(self):
         for mount, at in zip(self.mounts, self.order["mounts"]):
             place = ctypes.c_char_p(at.encode())
             call(self.zygote.numbers["move_mount"], C(mount), b"", C(AT_FDCWD), place, C(MOVE_EMPTY_PATH))
 
-    def private(self):
-        options = self.order["memory"].encode()
-        for place in (b"/tmp", b"/dev/shm"):
-            check(libc.mount(b"actum", place, b"tmpfs", C(NOSUID | NODEV), options))
-        if self.order["proc"]:
-            check(libc.mount(b"proc", b"/proc", b"proc", C(NOSUID | NODEV | NOEXEC), None))
+    def memory(self):
+        options = self.order["memory"]
+        if options != self.zygote.memory:
+            for place in MEMORY:
+                check(libc.mount(b"actum", place, b"tmpfs", C(NOSUID | NODEV | REMOUNT), options.encode()))
 
     def identity(self):
         name = self.order["hostname"].encode()
@@ -200,6 +211,25 @@ class Child:
         return False
 
 
+class Session:
+    """The processes of one session, as the zygote sees them: its init, and the one that runs the worker."""
+
+    def __init__(self, init, main, orders=None):
+        self.init, self.main, self.orders = init, main, orders
+        self.init_fd, self.main_fd = os.pidfd_open(init), os.pidfd_open(main)
+        # Where its end is told, once it has begun.
+        self.status = None
+        self.code = None
+
+    def tell_end(self):
+        if self.status is not None:
+            try:
+                os.write(self.status, json.dumps(self.code).encode())
+            except OSError:
+                pass
+            os.close(self.status)
+
+
 class Zygote:
     """The loop: orders come in, sessions are forked, ends are told."""
 
@@ -213,24 +243,27 @@ class Zygote:
         # Names that are absent, or that lead to where another rule is: a rule of their own would only cost time.
         tops = (name for name in map("/".__add__, ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "home")))
         self.covered = {name for name in tops if not os.path.exists(name) or os.path.realpath(name).startswith("/usr/")}
-        # The first process of the numbering that the next session will be in, once there is one.
-        self.next_init = None
+        # The next session, while it waits for its order.
+        self.waiting = None
         # By pidfd: the function that carries on when that process has ended.
         self.ends = {}
 
-    def receive(self):
+    @staticmethod
+    def receive(peer):
+        """A message and its descriptors. Does not return when the other side is gone."""
         space = socket.CMSG_SPACE(DESCRIPTORS_MAX * 4)
-        data, messages, _, _ = self.control.recvmsg(ORDER_BYTES_MAX, space, socket.MSG_CMSG_CLOEXEC)
+        data, messages, _, _ = peer.recvmsg(ORDER_BYTES_MAX, space, socket.MSG_CMSG_CLOEXEC)
         if not data:
             os._exit(0)
         descriptors = array.array("i")
         for _, _, content in messages:
             descriptors.frombytes(content[: len(content) - len(content) % 4])
-        order = descriptors[0]
-        size = os.fstat(order).st_size
-        text = os.pread(order, size, 0)
-        os.close(order)
-        return json.loads(text), list(descriptors[1:])
+        return data, list(descriptors)
+
+    @staticmethod
+    def read(order):
+        """What an order says."""
+        return json.loads(os.pread(order, os.fstat(order).st_size, 0))
 
     def answer(self, answer, descriptors=()):
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
@@ -238,8 +271,10 @@ class Zygote:
 
     def prepare(self):
         """Compiles the worker and imports what it will need, once for all sessions."""
-        order, _ = self.receive()
-        self.numbers = order["numbers"]
+        _, (descriptor,) = self.receive(self.control)
+        order = self.read(descriptor)
+        os.close(descriptor)
+        self.numbers, self.memory, self.proc = order["numbers"], order["memory"], order["proc"]
         try:
             for name in order["imports"]:
                 importlib.import_module(name)
@@ -259,75 +294,119 @@ class Zygote:
         self.answer({"ready": sys.version})
 
     def fork(self):
-        order, descriptors = self.receive()
-        session, status, report, *mounts = descriptors
+        kind, descriptors = self.receive(self.control)
+        order, session, status, report, *mounts = descriptors
         try:
-            forked = self.fork_into(order, session, report, mounts)
+            if kind == b"true":
+                forked = self.hand_over((order, session, report, *mounts))
+            else:
+                forked = self.fork_bare(order, session, report)
         except OSError as error:
             os.close(status)
             self.answer({"failed": str(error)})
             return
         finally:
-            for descriptor in (session, report, *mounts):
+            for descriptor in (order, session, report, *mounts):
                 os.close(descriptor)
-        init, main = (os.pidfd_open(pid) for pid in forked)
-        self.answer("forked", (init, main))
-        self.watch(status, *forked, init, main)
-        if order["cage"]:
-            # Made while nobody waits, so that the next order finds it ready.
-            try:
-                self.new_numbering()
-            except OSError:
-                self.next_init = None
+        forked.status = status
+        self.answer("forked", (forked.init_fd, forked.main_fd))
+        self.watch(forked)
+        if kind == b"true":
+            self.get_ready()
 
-    def fork_into(self, order, session, report, mounts):
-        if not order["cage"]:
-            self.leave_numbering()
-            main = os.fork()
-            if main == 0:
-                self.run_bare(order, session, report)
-            return main, main
-        init = self.next_init or self.new_numbering()
+    def get_ready(self):
+        """Forks the next session while nobody waits for it. Where that fails, it is tried again when it is ordered."""
         try:
-            main = os.fork()
-            if main == 0:
-                self.run(order, session, report, mounts)
+            self.waiting = self.fork_ahead()
         except OSError:
-            self.leave_numbering()
-            raise
-        self.next_init = None
-        return init, main
+            self.waiting = None
 
-    def new_numbering(self):
-        """Processes forked from here on are numbered anew: the first is the init, the second the next session."""
-        # Otherwise there could be no new numbering inside the last one.
+    def hand_over(self, descriptors):
+        """Makes the process that waits a session."""
+        forked, self.waiting = self.waiting, None
+        if forked is not None and self.send_order(forked, descriptors):
+            return forked
+        # There is none, or it was killed while it waited.
+        forked = self.fork_ahead()
+        if not self.send_order(forked, descriptors):
+            raise OSError("the process ended before it was told what to become")
+        return forked
+
+    def send_order(self, forked, descriptors):
+        try:
+            forked.orders.sendmsg([b"order"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))])
+        except OSError:
+            self.abandon(forked)
+            return False
+        forked.orders.close()
+        return True
+
+    def fork_ahead(self):
+        # Processes forked from here on are numbered anew: the first is the init, the second the session. Numbered from
+        # inside the last numbering they could not be.
         check(libc.setns(self.own_pids, NEW_PID))
         check(libc.unshare(NEW_PID))
-        self.next_init = os.posix_spawn(INIT, ["init"], {})
-        return self.next_init
-
-    def leave_numbering(self):
-        if self.next_init is not None:
-            os.kill(self.next_init, signal.SIGKILL)
-            os.waitpid(self.next_init, 0)
-            self.next_init = None
-        check(libc.setns(self.own_pids, NEW_PID))
-
-    def run(self, order, session, report, mounts):
-        """The session: never returns."""
+        init = os.posix_spawn(INIT, ["init"], {})
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            # The two fixed numbers are held by what the zygote opened first, so nothing of the order has them.
-            os.dup2(report, REPORT, False)
+            main = os.fork()
+            if main == 0:
+                self.run(theirs)
+        except OSError:
+            ours.close()
+            os.kill(init, signal.SIGKILL)
+            os.waitpid(init, 0)
+            raise
+        finally:
+            theirs.close()
+        return Session(init, main, ours)
+
+    def abandon(self, forked):
+        """Ends one that never got its order."""
+        forked.orders.close()
+        self.watch(forked)
+
+    def run(self, orders):
+        """The next session: never returns."""
+        try:
+            # While it waits it holds nothing that is the zygote's or another session's.
+            os.dup2(orders.fileno(), SESSION, False)
             self.control.detach()
+            orders.detach()
+            call(self.numbers["close_range"], C(REPORT), ctypes.c_ulong(0xFFFFFFFF), C(0))
+            orders = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, SESSION)
+            child = Child(self)
+            failed = None
             try:
-                states = Child(self, order, session, mounts).build()
-            except Failed as failed:
-                step, reason = failed.args
+                child.build(Child.AHEAD)
+            except Failed as error:
+                failed = error
+            _, (order, child.session, report, *child.mounts) = self.receive(orders)
+            orders.detach()
+            child.order = self.read(order)
+            # It had the number that the report goes to.
+            os.close(order)
+            os.dup2(report, REPORT, False)
+            try:
+                if failed is not None:
+                    raise failed
+                states = child.build(Child.STEPS)
+            except Failed as error:
+                step, reason = error.args
                 os.write(REPORT, json.dumps({"step": step, "reason": reason[:500]}).encode())
                 os._exit(1)
-            self.start(order, json.dumps({"layers": states}).encode())
+            self.start(child.order, json.dumps({"layers": states}).encode())
         finally:
             os._exit(1)
+
+    def fork_bare(self, order, session, report):
+        """Forks without a cage, to measure what that alone costs."""
+        check(libc.setns(self.own_pids, NEW_PID))
+        order = self.read(order)
+        main = os.fork()
+        if main == 0:
+            self.run_bare(order, session, report)
+        return Session(main, main)
 
     def run_bare(self, order, session, report):
         """A fork that builds nothing, to be measured against. Refused unless the caller asks for no level."""
@@ -355,33 +434,26 @@ class Zygote:
         finally:
             os._exit(code & 0xFF)
 
-    def watch(self, status, init, main, init_fd, main_fd):
+    def watch(self, session):
         """Reaps the session, then its init; what is told is told when all of it is gone."""
-        ended = []
-
         def main_ended():
-            ended.append(os.waitstatus_to_exitcode(os.waitpid(main, 0)[1]))
-            if init == main:
-                init_ended(False)
+            session.code = os.waitstatus_to_exitcode(os.waitpid(session.main, 0)[1])
+            if session.init == session.main:
+                session.tell_end()
                 return
             try:
-                os.kill(init, signal.SIGKILL)
+                os.kill(session.init, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-            self.on_end(init_fd, init_ended)
+            self.on_end(session.init_fd, init_ended)
 
-        def init_ended(reap=True):
-            if reap:
-                os.waitpid(init, 0)
-            try:
-                os.write(status, json.dumps(ended[0]).encode())
-            except OSError:
-                pass
-            os.close(status)
+        def init_ended():
+            os.waitpid(session.init, 0)
+            session.tell_end()
 
-        if init == main:
-            os.close(init_fd)
-        self.on_end(main_fd, main_ended)
+        if session.init == session.main:
+            os.close(session.init_fd)
+        self.on_end(session.main_fd, main_ended)
 
     def on_end(self, pidfd, then):
         self.ends[pidfd] = then
@@ -402,4 +474,5 @@ class Zygote:
 if __name__ == "__main__":
     zygote = Zygote()
     zygote.prepare()
+    zygote.get_ready()
     zygote.serve()

@@ -203,6 +203,10 @@ struct Preparation<'a> {
     worker: &'a str,
     imports: &'a [String],
     numbers: BTreeMap<&'static str, i64>,
+    /// Options of the file systems in memory that most sessions have.
+    memory: String,
+    /// Whether sessions get a `/proc` of their own.
+    proc: bool,
 }
 
 #[derive(Deserialize)]
@@ -216,10 +220,8 @@ enum Answer {
 /// What a fork is made of.
 #[derive(Serialize)]
 struct Order<'a> {
-    cage: bool,
     mounts: Vec<&'a Path>,
     memory: String,
-    proc: bool,
     hostname: &'a str,
     limits: Vec<(u32, u64)>,
     env: &'a BTreeMap<String, String>,
@@ -277,8 +279,13 @@ impl Zygote {
             worker: &self.spec.worker,
             imports: &self.spec.imports,
             numbers: numbers(),
+            memory: crate::helper::memory_options(&Limits::default()),
+            proc: self
+                .enforced
+                .state(Layer::Proc)
+                .is_some_and(|state| state.in_force),
         };
-        match self.ask(&preparation, &[], START_TIMEOUT) {
+        match self.ask(&preparation, None, &[], START_TIMEOUT) {
             Ok((Answer::Ready(version), _)) => self.version = version,
             Ok((Answer::Failed(reason), _)) => {
                 let reason = format!("the zygote cannot prepare the worker: {reason}");
@@ -313,13 +320,8 @@ impl Zygote {
             .iter()
             .map(|path| (path.display().to_string(), Access::Read, true));
         let order = Order {
-            cage: true,
             mounts: spec.mounts.iter().map(|mount| mount.at.as_path()).collect(),
             memory: crate::helper::memory_options(&spec.limits),
-            proc: self
-                .enforced
-                .state(Layer::Proc)
-                .is_some_and(|state| state.in_force),
             hostname: &spec.hostname,
             limits: limits(&spec.limits),
             env: &spec.env,
@@ -330,7 +332,7 @@ impl Zygote {
             config: &spec.config,
         };
         let mounts: Vec<OwnedFd> = mounts.into_iter().map(|(mount, _)| mount).collect();
-        self.order(&order, socket, &mounts)
+        self.order(&order, true, socket, &mounts)
     }
 
     /// Forks without building anything: what a fork alone costs, for measuring. Such a session holds the rights of
@@ -344,10 +346,8 @@ impl Zygote {
             return Err(Refusal::missing(Layer::Seccomp, "a bare fork has none").into());
         }
         let order = Order {
-            cage: false,
             mounts: Vec::new(),
             memory: String::new(),
-            proc: false,
             hostname: "",
             limits: Vec::new(),
             env: &BTreeMap::new(),
@@ -357,7 +357,7 @@ impl Zygote {
             missing: Vec::new(),
             config,
         };
-        self.order(&order, socket, &[])
+        self.order(&order, false, socket, &[])
     }
 
     /// Readable when the zygote, and with it every session, has ended.
@@ -430,12 +430,18 @@ impl Zygote {
         Ok(opened)
     }
 
-    fn order(&self, order: &Order<'_>, socket: OwnedFd, mounts: &[OwnedFd]) -> Result<Forked, ForkError> {
+    fn order(
+        &self,
+        order: &Order<'_>,
+        cage: bool,
+        socket: OwnedFd,
+        mounts: &[OwnedFd],
+    ) -> Result<Forked, ForkError> {
         let (status, told) = io::pipe().map_err(gone)?;
         let (mut report, built) = io::pipe().map_err(gone)?;
         let mut fds = vec![socket.as_fd(), told.as_fd(), built.as_fd()];
         fds.extend(mounts.iter().map(AsFd::as_fd));
-        let (answer, fds) = self.ask(order, &fds, FORK_TIMEOUT)?;
+        let (answer, fds) = self.ask(order, Some(cage), &fds, FORK_TIMEOUT)?;
         drop((told, built, socket));
         let [init, main] = match (answer, <[OwnedFd; 2]>::try_from(fds)) {
             (Answer::Forked, Ok(both)) => both,
@@ -460,7 +466,7 @@ impl Zygote {
         let length = report.read(&mut text).map_err(gone)?;
         match serde_json::from_slice(text.get(..length).unwrap_or_default()) {
             Ok(Built::Layers { layers }) => {
-                if order.cage {
+                if cage {
                     forked.enforced = self.merge(&layers);
                 }
                 Ok(forked)
@@ -495,11 +501,12 @@ impl Zygote {
         Enforced::of(Layer::ALL.into_iter().map(state).collect())
     }
 
-    /// Sends one order and waits for its answer. A zygote that does not answer is killed: its next answer could be
-    /// taken for that of another order.
+    /// Sends one order, which is for a session in a cage or without one, or for neither, and waits for its answer. A
+    /// zygote that does not answer is killed: its next answer could be taken for that of another order.
     fn ask(
         &self,
         order: &impl Serialize,
+        cage: Option<bool>,
         given: &[BorrowedFd<'_>],
         within: Duration,
     ) -> Result<(Answer, Vec<OwnedFd>), ForkError> {
@@ -511,7 +518,7 @@ impl Zygote {
         let mut fds = vec![file.as_fd()];
         fds.extend_from_slice(given);
         let control = lock(&self.control);
-        wire::send(&*control, &(), &fds).map_err(gone)?;
+        wire::send(&*control, &cage, &fds).map_err(gone)?;
         if !is_ready(&*control, within).map_err(gone)? {
             let _ = lock(&self.caged).kill();
             return Err(gone(format!("no answer within {} s", within.as_secs())));

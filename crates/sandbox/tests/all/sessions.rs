@@ -342,3 +342,89 @@ fn many_sessions_at_once_are_kept_apart() {
 fn the_same_holds_for_an_ordinary_user() {
     again_as_an_ordinary_user(module_path!(), "the_same_holds_for_an_ordinary_user");
 }
+/// The process that waits to become the next session of this zygote, seen from the host; not this one.
+fn waiting(zygote: &Zygote, but: Option<i32>) -> i32 {
+    let cage = zygote.pid().unwrap().as_raw_pid();
+    loop {
+        let zygotes = children(cage);
+        let forked = zygotes.into_iter().flat_map(children);
+        // The second of a numbering of its own.
+        let mut waiting =
+            forked.filter(|pid| Some(*pid) != but && inner_number(*pid).as_deref() == Some("2"));
+        if let Some(pid) = waiting.next() {
+            return pid;
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn children(parent: i32) -> Vec<i32> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let of = |pid: &i32| status(*pid, "PPid:").and_then(|of| of.parse().ok());
+    pids.filter(|pid| of(pid) == Some(parent)).collect()
+}
+
+/// The number of a process in the innermost numbering it is in.
+fn inner_number(pid: i32) -> Option<String> {
+    status(pid, "NSpid:").and_then(|numbers| numbers.split_whitespace().last().map(str::to_owned))
+}
+
+fn status(pid: i32, field: &str) -> Option<String> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(field))?;
+    Some(line.trim().to_owned())
+}
+
+#[test]
+fn the_process_that_waits_holds_nothing_of_other_sessions_and_is_replaced_when_it_is_killed() {
+    let zygote = zygote();
+    let (_keep, path) = folder();
+    let first = waiting(&zygote, None);
+    let mut session = Session::new(&zygote, &SessionSpec::workspace(&path, serde_json::json!(null))).unwrap();
+    assert_eq!(
+        session.forked.pid().unwrap().as_raw_pid(),
+        first,
+        "it becomes the session"
+    );
+    let next = waiting(&zygote, Some(first));
+    let held = || {
+        let names = std::fs::read_dir(format!("/proc/{next}/fd")).unwrap().flatten();
+        let mut names: Vec<_> = names.map(|entry| entry.file_name()).collect();
+        names.sort();
+        names
+    };
+    // Nobody else may look.
+    while is_root() && held() != ["0", "1", "2", "3"] {
+        std::thread::yield_now();
+    }
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(next).unwrap(),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
+    while status(next, "State:").is_some_and(|state| !state.starts_with('Z')) {
+        std::thread::yield_now();
+    }
+    let mut another = pure(&zygote);
+    assert_ne!(another.forked.pid().unwrap().as_raw_pid(), next);
+    assert_eq!(another.forked.enforced().level, Level::Full);
+    assert_eq!(
+        (another.eval("1"), session.eval("2")),
+        ("1".to_owned(), "2".to_owned())
+    );
+}
+
+#[test]
+fn a_session_may_have_more_or_less_memory_for_files_than_most() {
+    let zygote = zygote();
+    for bytes in [1 << 20, 1 << 30] {
+        let mut spec = SessionSpec::pure(serde_json::json!(null));
+        spec.limits.tmp_bytes = bytes;
+        let mut session = Session::new(&zygote, &spec).unwrap();
+        for place in ["/tmp", "/dev/shm"] {
+            let size = format!("(lambda s: s.f_blocks * s.f_frsize)(__import__('os').statvfs('{place}'))");
+            assert_eq!(session.eval(&size), bytes.to_string());
+        }
+    }
+}
