@@ -3,6 +3,7 @@
 
 use crate::spread::Spread;
 use crate::table::{Row, Table, progress};
+use actum_sandbox::Interpreter;
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -30,13 +31,19 @@ manager.shutdown_kernel(now=True)
 "#;
 
 pub(super) fn rungs(folder: &Path, scale: f64, table: &mut Table) -> Result<()> {
+    // The interpreter itself, as sessions have it: what is called `python3` may be a script that chooses one.
+    let python = Interpreter::find().context("no python3")?.file;
     let runs = ((100.0 * scale) as usize).max(5);
-    add(table, "floor: python3 -c 1+1, a process each", &each(runs)?);
+    add(
+        table,
+        "floor: python3 -c 1+1, a process each",
+        &each(&python, runs)?,
+    );
     let runs = ((5000.0 * scale) as usize).max(50);
     add(
         table,
         "floor: 1+1 in one python3 over pipes, no cage",
-        &kept(runs)?,
+        &kept(&python, runs)?,
     );
     match kernel(folder, ((500.0 * scale) as usize).max(10)) {
         Ok(spread) => add(table, "floor: 1+1 in an ipykernel, by jupyter_client", &spread),
@@ -54,11 +61,11 @@ fn add(table: &mut Table, name: &str, spread: &Spread) {
     table.add(row);
 }
 
-fn each(runs: usize) -> Result<Spread> {
+fn each(python: &Path, runs: usize) -> Result<Spread> {
     let mut times = Vec::with_capacity(runs);
     for _ in 0..runs {
         let begun = Instant::now();
-        let output = Command::new("python3").args(["-c", "print(1+1)"]).output()?;
+        let output = Command::new(python).args(["-c", "print(1+1)"]).output()?;
         times.push(begun.elapsed());
         if output.stdout != b"2\n" {
             bail!("python3 says {:?}", String::from_utf8_lossy(&output.stdout));
@@ -67,8 +74,8 @@ fn each(runs: usize) -> Result<Spread> {
     Ok(Spread::new(times))
 }
 
-fn kept(runs: usize) -> Result<Spread> {
-    let mut child = Command::new("python3")
+fn kept(python: &Path, runs: usize) -> Result<Spread> {
+    let mut child = Command::new(python)
         .args(["-u", "-c", LOOP])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

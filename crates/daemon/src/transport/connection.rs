@@ -5,6 +5,7 @@
 //! made per command.
 
 use super::outbox::Outbound;
+use super::pair::{Either, until_one_ends};
 use super::pump::Pump;
 use super::subscription::refused;
 use super::{Timings, drained, lines};
@@ -104,13 +105,9 @@ pub(crate) async fn run(core: Core, seat: Seat, inbound: impl Inbound, mut outbo
         // The reader owns its end of `answers`: when it is through, the channel closes with the last answer.
         let mut reader = pin!(reader.run(inbound, draining));
         let mut pump = pin!(Pump::new(core, &seat, &shared, &mut outbound).run(answers, asks));
-        tokio::select! {
-            biased;
-            end = &mut pump => end,
-            read = &mut reader => match read {
-                Some(end) => end,
-                None => pump.await,
-            },
+        match until_one_ends(&mut pump, &mut reader).await {
+            Either::First(end) | Either::Second(Some(end)) => end,
+            Either::Second(None) => pump.await,
         }
     };
     let _too_late = tokio::time::timeout(seat.timings.close, outbound.close(code, reason)).await;

@@ -13,6 +13,7 @@ mod lines;
 mod listener;
 mod ndjson;
 mod outbox;
+mod pair;
 mod problem;
 mod pump;
 mod reads;
