@@ -141,7 +141,7 @@ impl Writer {
         Ok(committed)
     }
 
-    /// The same without the leaves of these records: [`Writer::write_leaves`] writes them while answers are on their way.
+    /// The same without the leaves of these records: [`Writer::write_leaves`] writes them, for many batches at a time.
     ///
     /// # Errors
     /// As [`Writer::flush`].
@@ -170,6 +170,12 @@ impl Writer {
             }
             Err(error) => Err(self.fail(error, &batch, writes)),
         }
+    }
+
+    /// Durable records that are not leaves yet.
+    #[must_use]
+    pub fn leaves_waiting(&self) -> u64 {
+        self.durable - self.leaves
     }
 
     /// Makes what is durable part of the tree: leaves need no sync of their own, since they are made again from the

@@ -346,20 +346,19 @@ class Zygote:
         # inside the last numbering they could not be.
         check(libc.setns(self.own_pids, NEW_PID))
         check(libc.unshare(NEW_PID))
-        init = os.posix_spawn(INIT, ["init"], {})
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        processes = [os.posix_spawn(INIT, ["init"], {})]
         try:
-            main = os.fork()
-            if main == 0:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            processes.append(os.fork())
+            if processes[1] == 0:
                 self.run(theirs)
-        except OSError:
-            ours.close()
-            os.kill(init, signal.SIGKILL)
-            os.waitpid(init, 0)
-            raise
-        finally:
             theirs.close()
-        return Session(init, main, ours)
+            return Session(*processes, ours)
+        except OSError:
+            for pid in processes:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            raise
 
     def abandon(self, forked):
         """Ends one that never got its order."""

@@ -327,6 +327,8 @@ class _Unpacker:
         return table
 
 
+# What an `execute` has at least: type, id, code.
+USUAL_FIELDS = 3
 _EXECUTE = b"\x83\xa4type\xa7execute\xa2id"
 
 
@@ -922,10 +924,8 @@ class Worker:
         name = _field(message, "id", str)
         if kind == "execute":
             _field(message, "code", str)
-            _field(message, "mode", str, "auto")
-            _field(message, "source", str, None)
-            if _field(message, "transaction", str, "commit_always") not in TRANSACTIONS:
-                raise ProtocolError(f"no transaction policy is called `{message['transaction']}`")
+            if len(message) > USUAL_FIELDS:
+                self.check_options(message)
         with self.state_lock:
             if name in self.queued or name == self.current:
                 raise ProtocolError(f"`{name}` is already queued")
@@ -938,6 +938,13 @@ class Worker:
             self.unsent += len(ack).to_bytes(4, "big") + ack
         if self.following:
             self.send_unsent()
+
+    @staticmethod
+    def check_options(message):
+        _field(message, "mode", str, "auto")
+        _field(message, "source", str, None)
+        if _field(message, "transaction", str, "commit_always") not in TRANSACTIONS:
+            raise ProtocolError(f"no transaction policy is called `{message['transaction']}`")
 
     def grant(self, name, count):
         if count < 0:
@@ -1203,6 +1210,7 @@ class Worker:
             answer.pop("value", None)
             answer["valueOmitted"] = str(error)
             self.send(answer)
+        self.runner.settle()
 
     def begin(self, name):
         self.since = self.processes.now()
@@ -1522,6 +1530,7 @@ class PythonRunner:
         self.cell_bytes = 0
         self.sources = {}
         self.inputs = 0
+        self.latest = None
         self.history = {}
         self.is_history_named = False
         random.seed()
@@ -1668,7 +1677,7 @@ class PythonRunner:
         if value is None:
             answer["value"] = None
             return answer
-        self.remember_value(value)
+        self.latest = (value,)
         try:
             self.worker.shield = 0
             answer["repr"] = _repr(value)
@@ -1679,6 +1688,12 @@ class PythonRunner:
         except Unrepresentable as error:
             answer["valueOmitted"] = str(error)
         return answer
+
+    def settle(self):
+        """What is left to be done once the answer is on its way."""
+        if self.latest is not None:
+            (value,), self.latest = self.latest, None
+            self.remember_value(value)
 
     def remember_value(self, value):
         """`_`, `__`, `___` and `_N` live beside the built-in names, so they hide nothing of the user's own."""
@@ -2349,6 +2364,9 @@ class ShellRunner:
 
     def cancel_task(self):
         return True
+
+    def settle(self):
+        pass
 
     def keep_or_load(self, message):
         answer = self.worker.stopped(message["id"], "NOT_SUPPORTED", "a shell session keeps no checkpoint")

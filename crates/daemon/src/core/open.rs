@@ -133,9 +133,12 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
     ));
     let weak = inbox.downgrade();
     runtime.spawn(effects::listen(work_events, weak.clone(), Arc::clone(&shared)));
-    if options.durability == Durability::Batched {
-        runtime.spawn(sync_at_interval(weak.clone(), options.sync_interval_ms));
-    }
+    let (relaxed, to_sync) = mpsc::channel(1);
+    runtime.spawn(sync_what_is_relaxed(
+        to_sync,
+        weak.clone(),
+        options.sync_interval_ms,
+    ));
     runtime.spawn(history::follow(Arc::downgrade(&shared)));
     let _warming = super::warm::start(shared.published.load_full());
     let vault = Vault::new(options.data.join("secrets"));
@@ -193,6 +196,7 @@ pub fn open(options: &CoreOptions) -> Result<Core, OpenFault> {
         ticker: Ticker::start(&runtime, weak, clocks, elapsed_base),
         runtime,
         dispatches: Vec::new(),
+        relaxed,
         last: (0, Duration::ZERO),
         failed: None,
     };
@@ -371,11 +375,10 @@ fn node() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-async fn sync_at_interval(inbox: WeakInbox, interval_ms: u64) {
-    let mut interval = tokio::time::interval(Duration::from_millis(interval_ms.max(1)));
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        interval.tick().await;
+/// Makes durable what was released relaxed, at most so long after it.
+async fn sync_what_is_relaxed(mut relaxed: mpsc::Receiver<()>, inbox: WeakInbox, interval_ms: u64) {
+    while relaxed.recv().await.is_some() {
+        tokio::time::sleep(Duration::from_millis(interval_ms.max(1))).await;
         let Some(inbox) = inbox.upgrade() else { return };
         if inbox.post(Msg::Sync).await.is_err() {
             return;

@@ -24,11 +24,16 @@ pub(crate) struct Snapshots {
 }
 
 impl Snapshots {
-    /// Begins a snapshot of `published` if it is time for one. `head_hash` is the hash of its last record.
+    /// Whether so much was recorded since the last one that it is time for another.
+    pub(crate) fn is_due(&self, published: &Published) -> bool {
+        self.every_records > 0 && published.head >= self.last_idx + self.every_records
+    }
+
+    /// Begins a snapshot of `published` if it is time for one. `head_hash` is the hash of its last record. The leaves of
+    /// its records were written.
     pub(crate) fn consider(&mut self, published: &Arc<Published>, head_hash: Hash) {
-        let due = self.every_records > 0 && published.head >= self.last_idx + self.every_records;
         // What a boot has not classified yet is not part of a snapshot, so none is taken meanwhile.
-        if !due || published.state.has_more() || self.busy.swap(true, Ordering::AcqRel) {
+        if !self.is_due(published) || published.state.has_more() || self.busy.swap(true, Ordering::AcqRel) {
             return;
         }
         self.last_idx = published.head;

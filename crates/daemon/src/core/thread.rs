@@ -22,6 +22,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
+/// Durable records whose leaves may be missing in the file. They are made again at a start.
+const LEAVES_WAITING_MAX: u64 = 64;
+
 /// A read on its way to durable state.
 pub(crate) struct ReadRequest {
     pub(crate) caller: Caller,
@@ -85,6 +88,8 @@ pub(crate) struct EngineThread {
     pub(crate) runtime: tokio::runtime::Handle,
     /// Effects whose request became durable and that ask for their durable mark.
     pub(crate) dispatches: Vec<u64>,
+    /// Told that something was released before it was durable.
+    pub(crate) relaxed: mpsc::Sender<()>,
     /// Messages in the last turn, and how long it took.
     pub(crate) last: (usize, Duration),
     /// Why it cannot go on.
@@ -296,11 +301,17 @@ impl EngineThread {
         let (batch, pending) = self.engine.seal();
         crash::point("decided");
         let committed = flush(&mut self.writer, batch, &pending)?;
+        if !committed.durable() {
+            // One that is told already will make this durable too.
+            let _told = self.relaxed.try_send(());
+        }
         let released = pending.release(&committed);
         self.erase(&released, &committed)?;
         let (published, records) = self.release(released, &committed);
-        // What nobody waits for: a snapshot takes its root from the leaves.
-        self.writer.write_leaves().map_err(|error| poisoned(&error))?;
+        // Nobody waits for leaves but a snapshot, which takes its root from them.
+        if self.writer.leaves_waiting() >= LEAVES_WAITING_MAX || self.snapshots.is_due(&published) {
+            self.writer.write_leaves().map_err(|error| poisoned(&error))?;
+        }
         self.snapshots.consider(&published, committed.head_hash());
         Ok(records)
     }
@@ -434,6 +445,7 @@ impl EngineThread {
 
     fn close(mut self) -> Result<(), Fault> {
         self.commit()?;
+        let _committed = self.writer.sync_pending().map_err(|error| poisoned(&error))?;
         if let Some(taken) = self.snapshots.before_close(self.engine.ahead(), &self.writer) {
             let (at, elapsed) = self.now();
             self.decide(at, elapsed, Input::SnapshotTaken(taken), None)?;
