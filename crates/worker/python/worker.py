@@ -186,8 +186,10 @@ class _Packer:
                 raise Unrepresentable("holds a number that is not finite")
             self.parts.append(struct.pack(">Bd", 0xCB, value))
         elif self.binary and kind in (bytes, bytearray, memoryview):
-            self.add(_head(0, 0, _BIN_SIZES, len(value)))
-            self.add(bytes(value))
+            # Made first: a view may have items of more than one byte.
+            data = bytes(value)
+            self.add(_head(0, 0, _BIN_SIZES, len(data)))
+            self.add(data)
         else:
             raise Unrepresentable(f"holds a {kind.__name__}, which JSON has no form for")
 

@@ -349,12 +349,12 @@ pub struct StreamOpen {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub enum Mime {
+    /// Bytes, such as a picture. The first, or bytes that happen to be UTF-8 would be taken for text.
+    Bytes(#[serde(deserialize_with = "bytes")] Bytes),
     /// Text.
     Text(String),
     /// A JSON value.
     Json(Json),
-    /// Bytes, such as a picture.
-    Bytes(#[serde(deserialize_with = "bytes")] Bytes),
 }
 
 fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {

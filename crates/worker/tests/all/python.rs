@@ -1,7 +1,7 @@
 //! What Python code may rely on in a session: values, names, awaiting, tracebacks, input, transactions, checkpoints.
 
 use crate::common::{Bench, Kind, rounds};
-use actum_worker::protocol::Transaction;
+use actum_worker::protocol::{Mime, Transaction};
 use actum_worker::session::{Event, Execute, Options};
 use serde_json::json;
 use std::time::Duration;
@@ -351,6 +351,31 @@ async fn display_and_progress_come_in_their_place() {
         order.contains(&"step 2".to_owned()),
         "the last progress is told: {order:?}"
     );
+}
+
+/// The bugs: the items of a view were counted, not its bytes, so the frame was broken; and bytes that happen to be UTF-8
+/// were told as text.
+#[tokio::test]
+async fn a_view_of_large_items_is_shown_by_its_bytes() {
+    let mut bench = Bench::start(Kind::Python).await;
+    let code = "import actum, array\nactum.display({'image/png': memoryview(array.array('q', [1, 2]))})";
+    bench.send(code).await;
+    loop {
+        match bench.next().await {
+            Event::Display { data, .. } => {
+                let Some(Mime::Bytes(bytes)) = data.get("image/png") else {
+                    panic!("{data:?}");
+                };
+                assert_eq!(bytes.len(), 16);
+            }
+            Event::Finished(outcome) => {
+                assert!(outcome.session_kept);
+                break;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(bench.run("1").await.value(), json!(1));
 }
 
 #[tokio::test]
