@@ -106,6 +106,8 @@ class Child:
             check(libc.mount(b"proc", b"/proc", b"proc", C(NOSUID | NODEV | NOEXEC), None))
 
     def folders(self):
+        if len(self.mounts) != len(self.order["mounts"]):
+            raise OSError("not every folder came with the order")
         for mount, at in zip(self.mounts, self.order["mounts"]):
             place = ctypes.c_char_p(at.encode())
             call(self.zygote.numbers["move_mount"], C(mount), b"", C(AT_FDCWD), place, C(MOVE_EMPTY_PATH))
@@ -216,7 +218,12 @@ class Session:
 
     def __init__(self, init, main, orders=None):
         self.init, self.main, self.orders = init, main, orders
-        self.init_fd, self.main_fd = os.pidfd_open(init), os.pidfd_open(main)
+        self.init_fd = os.pidfd_open(init)
+        try:
+            self.main_fd = os.pidfd_open(main)
+        except OSError:
+            os.close(self.init_fd)
+            raise
         # Where its end is told, once it has begun.
         self.status = None
         self.code = None
@@ -250,14 +257,19 @@ class Zygote:
 
     @staticmethod
     def receive(peer):
-        """A message and its descriptors. Does not return when the other side is gone."""
+        """A message and its descriptors; none of them where not all could be had. Does not return when the other side is
+        gone."""
         space = socket.CMSG_SPACE(DESCRIPTORS_MAX * 4)
-        data, messages, _, _ = peer.recvmsg(ORDER_BYTES_MAX, space, socket.MSG_CMSG_CLOEXEC)
+        data, messages, flags, _ = peer.recvmsg(ORDER_BYTES_MAX, space, socket.MSG_CMSG_CLOEXEC)
         if not data:
             os._exit(0)
         descriptors = array.array("i")
         for _, _, content in messages:
             descriptors.frombytes(content[: len(content) - len(content) % 4])
+        if flags & socket.MSG_CTRUNC:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            return data, []
         return data, list(descriptors)
 
     @staticmethod
@@ -295,6 +307,9 @@ class Zygote:
 
     def fork(self):
         kind, descriptors = self.receive(self.control)
+        if not descriptors:
+            self.answer({"failed": "too many files are open for another session"})
+            return
         order, session, status, report, *mounts = descriptors
         try:
             if kind == b"true":
@@ -355,7 +370,8 @@ class Zygote:
             theirs.close()
             return Session(*processes, ours)
         except OSError:
-            for pid in processes:
+            # The init last: it is not gone before every process of its numbering was waited for.
+            for pid in reversed(processes):
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
             raise

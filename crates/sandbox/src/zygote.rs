@@ -30,6 +30,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(120);
 const FORK_TIMEOUT: Duration = Duration::from_secs(30);
 /// Processes of a zygote's cage with all its sessions. The kernel counts them by user, so by cage.
 const PROCESSES_MAX: u64 = 4096;
+/// Files a zygote may have open: three for each session. Sessions have bounds of their own.
+const OPEN_FILES_MAX: u64 = 4096;
 /// Longest report of a session: what a pipe takes and gives in one piece.
 const REPORT_BYTES_MAX: usize = 4096;
 /// Layers that each session has of its own; the others are the cage's.
@@ -81,6 +83,7 @@ impl ZygoteSpec {
             env: environment(&BTreeMap::new()),
             limits: Limits {
                 processes: Some(PROCESSES_MAX),
+                open_files: Some(OPEN_FILES_MAX),
                 ..Limits::default()
             },
             require: Level::Full,

@@ -24,16 +24,17 @@ pub(crate) struct Snapshots {
 }
 
 impl Snapshots {
-    /// Whether so much was recorded since the last one that it is time for another.
+    /// Whether one can begin, and so much was recorded since the last one that it is time for it.
     pub(crate) fn is_due(&self, published: &Published) -> bool {
-        self.every_records > 0 && published.head >= self.last_idx + self.every_records
+        let many = self.every_records > 0 && published.head >= self.last_idx + self.every_records;
+        // What a boot has not classified yet is not part of a snapshot, so none is taken meanwhile.
+        many && !published.state.has_more() && !self.busy.load(Ordering::Acquire)
     }
 
-    /// Begins a snapshot of `published` if it is time for one. `head_hash` is the hash of its last record. The leaves of
-    /// its records were written.
+    /// Begins a snapshot of `published` if it is time for one. `head_hash` is the hash of its last record. All of
+    /// its records are durable, and leaves.
     pub(crate) fn consider(&mut self, published: &Arc<Published>, head_hash: Hash) {
-        // What a boot has not classified yet is not part of a snapshot, so none is taken meanwhile.
-        if !self.is_due(published) || published.state.has_more() || self.busy.swap(true, Ordering::AcqRel) {
+        if !self.is_due(published) || self.busy.swap(true, Ordering::AcqRel) {
             return;
         }
         self.last_idx = published.head;

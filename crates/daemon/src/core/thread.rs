@@ -308,8 +308,10 @@ impl EngineThread {
         let released = pending.release(&committed);
         self.erase(&released, &committed)?;
         let (published, records) = self.release(released, &committed);
-        // Nobody waits for leaves but a snapshot, which takes its root from them.
-        if self.writer.leaves_waiting() >= LEAVES_WAITING_MAX || self.snapshots.is_due(&published) {
+        // Nobody waits for leaves but a snapshot, which takes its root from them and rests on durable records.
+        if self.snapshots.is_due(&published) {
+            let _synced = self.writer.sync_pending().map_err(|error| poisoned(&error))?;
+        } else if self.writer.leaves_waiting() >= LEAVES_WAITING_MAX {
             self.writer.write_leaves().map_err(|error| poisoned(&error))?;
         }
         self.snapshots.consider(&published, committed.head_hash());

@@ -428,3 +428,37 @@ fn a_session_may_have_more_or_less_memory_for_files_than_most() {
         }
     }
 }
+
+/// The bug: descriptors that did not fit were left out in silence, so a session was built without its folder, or the
+/// zygote ended with every session.
+#[test]
+fn a_zygote_without_room_for_more_files_refuses_the_order_and_lives_on() {
+    let (_keep, path) = folder();
+    let folders = SessionSpec::workspace(&path, serde_json::json!(null));
+    // At one of these bounds an order has room for some of its descriptors.
+    for most in 20..26 {
+        let mut small = spec();
+        small.limits.open_files = Some(most);
+        let zygote = Zygote::start(&launcher(), &small).unwrap();
+        let mut sessions = Vec::new();
+        let refused = loop {
+            match Session::new(&zygote, &folders) {
+                Ok(mut session) => {
+                    assert_eq!(session.eval("__import__('os').path.ismount('/work')"), "True");
+                    sessions.push(session);
+                }
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(&refused, ForkError::Step { .. }), "{most}: {refused:?}");
+        assert!(sessions.len() > 1, "{most}: {refused:?}");
+        for session in &mut sessions {
+            assert_eq!(session.eval("1"), "1");
+        }
+        // What ends makes room.
+        let mut gone = sessions.remove(0);
+        gone.forked.kill().unwrap();
+        assert_eq!(gone.forked.wait().unwrap(), Exit::Signal(9));
+        sessions.push(Session::new(&zygote, &folders).unwrap());
+    }
+}

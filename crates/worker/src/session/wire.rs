@@ -8,8 +8,10 @@ use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+use tokio::time::sleep;
 
 /// Read at a time.
 const READ_BYTES_MAX: usize = 64 * 1024;
@@ -18,6 +20,9 @@ thread_local! {
     /// Where bytes come first: one for each thread, so that a session that says nothing needs no room.
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES_MAX]);
 }
+
+/// Between two looks at a socket that cannot be watched.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A connected socket that never blocks.
 #[derive(Debug)]
@@ -42,7 +47,16 @@ impl Wire {
 
     /// Waits until there is room to write.
     pub(super) async fn writable(&self) -> io::Result<()> {
-        let twin = watched(self.0.get_ref().try_clone()?, Interest::WRITABLE)?;
+        let twin = self
+            .0
+            .get_ref()
+            .try_clone()
+            .and_then(|twin| watched(twin, Interest::WRITABLE));
+        let Ok(twin) = twin else {
+            // Out of descriptors or watches: look now and then.
+            sleep(PAUSE).await;
+            return Ok(());
+        };
         twin.writable().await.map(|mut ready| ready.retain_ready())
     }
 
