@@ -46,14 +46,14 @@ async fn answer(
     match envelope.kind.as_str() {
         "command.get" => read::command(state, tenant, &named(&arguments)?),
         "command.why" => read::why(state, tenant, &named(&arguments)?),
-        "command.wait" => wait(shared, published, request, &arguments).await,
+        "command.wait" => wait(shared, request, &arguments).await,
         "personal.get" => {
             let (shared, tenant) = (Arc::clone(shared), tenant.clone());
             let read = tokio::task::spawn_blocking(move || personal(&shared, &tenant, &arguments));
             read.await
                 .map_err(|error| Fault::new(ErrorCode::Internal, error.to_string()))?
         }
-        "promise.await" => wait_for_promise(shared, published, request, &arguments).await,
+        "promise.await" => wait_for_promise(shared, request, &arguments).await,
         "promise.get" => read::promise(state, tenant, &promise_named(&arguments)?),
         "promise.search" => {
             let limit = arguments.get("limit").and_then(Value::as_u64);
@@ -171,12 +171,7 @@ fn session(published: &Published, request: &ReadRequest, envelope: &Envelope) ->
 }
 
 /// `command.wait`: answers when the command has its outcome.
-async fn wait(
-    shared: &Arc<Shared>,
-    published: Arc<Published>,
-    request: &ReadRequest,
-    arguments: &Value,
-) -> Result<Value, Fault> {
+async fn wait(shared: &Arc<Shared>, request: &ReadRequest, arguments: &Value) -> Result<Value, Fault> {
     let id = named(arguments)?;
     let tenant = &request.caller.tenant;
     let look = |state: &State| match state.find(tenant, &id) {
@@ -188,13 +183,12 @@ async fn wait(
         _ => read::command(state, tenant, &id).map(Some),
     };
     let late = |wait_ms| format!("`{id}` has not finished within {wait_ms} ms");
-    watch(shared, published, arguments, look, late).await
+    watch(shared, arguments, look, late).await
 }
 
 /// `promise.await`: answers when the promise is settled.
 async fn wait_for_promise(
     shared: &Arc<Shared>,
-    published: Arc<Published>,
     request: &ReadRequest,
     arguments: &Value,
 ) -> Result<Value, Fault> {
@@ -205,13 +199,12 @@ async fn wait_for_promise(
         Ok(read::is_settled(&found).then_some(found))
     };
     let late = |wait_ms| format!("promise `{id}` was not settled within {wait_ms} ms");
-    watch(shared, published, arguments, look, late).await
+    watch(shared, arguments, look, late).await
 }
 
 /// Looks at the newest durable state after each batch until there is an answer, for as long as `waitMs` says.
 async fn watch(
     shared: &Arc<Shared>,
-    published: Arc<Published>,
     arguments: &Value,
     look: impl Fn(&State) -> Result<Option<Value>, Fault>,
     late: impl Fn(u64) -> String,
@@ -221,7 +214,8 @@ async fn watch(
         .and_then(Value::as_u64)
         .unwrap_or(WAIT_MS_DEFAULT);
     let mut head = shared.head.subscribe();
-    let mut latest = published;
+    // Looked up behind that: a batch that was released since the request was is seen here, or it wakes.
+    let mut latest = shared.published.load_full();
     let until_there = async {
         loop {
             if let Some(answer) = look(&latest.state)? {
