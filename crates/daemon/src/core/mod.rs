@@ -18,6 +18,8 @@ mod options;
 mod rate;
 mod reads;
 mod snapshots;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod ticker;
 mod timers;
